@@ -1,0 +1,148 @@
+/* The event loop on Linux: epoll and timerfd. */
+#include "../loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define BATCH 16
+
+static uint32_t to_epoll(unsigned events)
+{
+	return (events & LOOP_READ ? EPOLLIN : 0) | (events & LOOP_WRITE ? EPOLLOUT : 0);
+}
+
+static unsigned from_epoll(uint32_t events)
+{
+	return (events & EPOLLIN ? LOOP_READ : 0) | (events & EPOLLOUT ? LOOP_WRITE : 0) |
+	       (events & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0);
+}
+
+int loop_init(struct loop *loop)
+{
+	*loop = (struct loop){ .poll_fd = epoll_create1(EPOLL_CLOEXEC) };
+	return loop->poll_fd < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, unsigned events)
+{
+	struct epoll_event event = { .events = to_epoll(events), .data.ptr = source };
+
+	source->events = events;
+	source->always_ready = false;
+	if (epoll_ctl(loop->poll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0) {
+		if (errno != EPERM)
+			return -errno;
+		source->always_ready = true;
+		source->next_always_ready = loop->always_ready;
+		loop->always_ready = source;
+	}
+	source->added = true;
+	return 0;
+}
+
+void loop_watch(struct loop *loop, struct loop_source *source, unsigned events)
+{
+	struct epoll_event event = { .events = to_epoll(events), .data.ptr = source };
+
+	if (!source->added || source->events == events)
+		return;
+	source->events = events;
+	if (!source->always_ready)
+		epoll_ctl(loop->poll_fd, EPOLL_CTL_MOD, source->fd, &event);
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	if (!source->added)
+		return;
+	source->added = false;
+	source->events = 0;
+	if (!source->always_ready) {
+		epoll_ctl(loop->poll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+		return;
+	}
+	for (struct loop_source **at = &loop->always_ready; *at; at = &(*at)->next_always_ready) {
+		if (*at == source) {
+			*at = source->next_always_ready;
+			break;
+		}
+	}
+}
+
+/* Regular files: one turn each; a removed neighbour must not be followed. */
+static bool run_always_ready(struct loop *loop)
+{
+	bool any = false;
+
+	for (struct loop_source *source = loop->always_ready, *next; source; source = next) {
+		next = source->next_always_ready;
+		if (source->events) {
+			any = true;
+			source->ready(source, source->events);
+			if (!source->added)
+				break;
+		}
+	}
+	return any;
+}
+
+int loop_run(struct loop *loop)
+{
+	struct epoll_event events[BATCH];
+
+	loop->stopped = false;
+	while (!loop->stopped) {
+		bool busy = run_always_ready(loop);
+
+		if (loop->stopped)
+			break;
+		int count = epoll_wait(loop->poll_fd, events, BATCH, busy ? 0 : -1);
+
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < count && !loop->stopped; i++) {
+			struct loop_source *source = events[i].data.ptr;
+
+			/* An earlier event of this batch may have removed it. */
+			if (source->added)
+				source->ready(source, from_epoll(events[i].events));
+		}
+	}
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}
+
+int loop_timer_init(struct loop *loop, struct loop_source *source,
+		    void (*ready)(struct loop_source *, unsigned), void *context)
+{
+	*source = (struct loop_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+		.ready = ready,
+		.context = context,
+	};
+	if (source->fd < 0)
+		return -errno;
+	return loop_add(loop, source, LOOP_READ);
+}
+
+void loop_timer_arm(struct loop_source *source, uint64_t ms)
+{
+	struct itimerspec when = {
+		.it_value = {
+			.tv_sec = (time_t)(ms / 1000),
+			.tv_nsec = (long)(ms % 1000) * 1000000,
+		},
+	};
+	uint64_t expirations;
+	ssize_t ignored = read(source->fd, &expirations, sizeof(expirations));
+
+	(void)ignored;	/* forgets an expiry that was not yet reported */
+	timerfd_settime(source->fd, 0, &when, NULL);
+}
