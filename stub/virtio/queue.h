@@ -68,7 +68,7 @@ void virtqueue_unpop(struct virtqueue *queue);
 /** virtqueue_push - give the request back, @written bytes of it filled by the device. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
 
-/** virtqueue_wants_interrupt - whether the driver is to be told of what was pushed since the last call. */
+/** virtqueue_wants_interrupt - is the driver to be told of what was pushed since the last call? */
 bool virtqueue_wants_interrupt(struct virtqueue *queue);
 
 /**
@@ -89,5 +89,8 @@ size_t iov_copy_to(const struct iovec *iov, unsigned count, size_t skip, const v
  * Return: the index of the first entry that still has bytes (or @count).
  */
 unsigned iov_trim_front(struct iovec *iov, unsigned count, size_t size);
+
+/** iov_trim_back - keep only the first @size bytes, in place. Return: entries that are left. */
+unsigned iov_trim_back(struct iovec *iov, unsigned count, size_t size);
 
 #endif
