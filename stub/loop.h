@@ -1,13 +1,16 @@
 /*
  * The one event loop for all host I/O: descriptors and timers.
  *
- * Everything that is not a vCPU happens on the thread that calls loop_run().
+ * Everything that is not a vCPU happens on the thread that calls loop_run(), with
+ * the loop's lock held while a handler runs. A vCPU's thread that must touch what
+ * handlers touch (a device's registers) takes the lock first.
  * A source belongs to its caller, who keeps its memory for as long as the loop
  * runs: it may be removed and added again, but not freed.
  */
 #ifndef SMOLPACK_LOOP_H
 #define SMOLPACK_LOOP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +32,7 @@ struct loop_source {
 };
 
 struct loop {
+	pthread_mutex_t		lock;
 	int			poll_fd;
 	bool			stopped;
 	struct loop_source	*always_ready;

@@ -71,6 +71,13 @@ extern const struct accelerator accelerator_kvm;
 extern const struct accelerator accelerator_qemu;
 
 /**
+ * machine_add_device - give the machine a device; before it starts.
+ *
+ * @device must stay in place. Return: 0, or -ENOSPC.
+ */
+int machine_add_device(struct machine *machine, struct virtio_device *device);
+
+/**
  * machine_command_line - the kernel command line that is the same for every accelerator.
  *
  * The accelerator appends what it alone knows.

@@ -22,7 +22,10 @@ static unsigned from_epoll(uint32_t events)
 
 int loop_init(struct loop *loop)
 {
-	*loop = (struct loop){ .poll_fd = epoll_create1(EPOLL_CLOEXEC) };
+	*loop = (struct loop){
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.poll_fd = epoll_create1(EPOLL_CLOEXEC),
+	};
 	return loop->poll_fd < 0 ? -errno : 0;
 }
 
@@ -93,16 +96,22 @@ int loop_run(struct loop *loop)
 {
 	struct epoll_event events[BATCH];
 
-	loop->stopped = false;
+	int error = 0;
+
+	pthread_mutex_lock(&loop->lock);
 	while (!loop->stopped) {
 		bool busy = run_always_ready(loop);
 
 		if (loop->stopped)
 			break;
+		pthread_mutex_unlock(&loop->lock);
 		int count = epoll_wait(loop->poll_fd, events, BATCH, busy ? 0 : -1);
 
-		if (count < 0 && errno != EINTR)
-			return -errno;
+		pthread_mutex_lock(&loop->lock);
+		if (count < 0 && errno != EINTR) {
+			error = -errno;
+			break;
+		}
 		for (int i = 0; i < count && !loop->stopped; i++) {
 			struct loop_source *source = events[i].data.ptr;
 
@@ -111,7 +120,8 @@ int loop_run(struct loop *loop)
 				source->ready(source, from_epoll(events[i].events));
 		}
 	}
-	return 0;
+	pthread_mutex_unlock(&loop->lock);
+	return error;
 }
 
 void loop_stop(struct loop *loop)
