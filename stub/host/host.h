@@ -20,7 +20,7 @@ unsigned host_cpu_count(void);
 /** host_realtime_ns - the wall clock, nanoseconds since 1970. */
 uint64_t host_realtime_ns(void);
 
-/** host_uptime_ms - milliseconds since this process was started, to the kernel's resolution or better. */
+/** host_uptime_ms - milliseconds since this program began to run. */
 double host_uptime_ms(void);
 
 /** host_random - fill @buffer with random bytes. Return: 0 or a negative errno. */

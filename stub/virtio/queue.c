@@ -62,6 +62,12 @@ int virtqueue_enable(struct virtqueue *queue, uint16_t next_avail)
 	return 0;
 }
 
+uint16_t virtqueue_disable(struct virtqueue *queue)
+{
+	queue->enabled = false;
+	return queue->next_avail;
+}
+
 void virtqueue_reset(struct virtqueue *queue)
 {
 	*queue = (struct virtqueue){ .memory = queue->memory };
@@ -230,6 +236,18 @@ unsigned iov_trim_back(struct iovec *iov, unsigned count, size_t size)
 	unsigned i = 0;
 
 	for (; i < count && size > 0; i++) {
+		if (iov[i].iov_len > size)
+			iov[i].iov_len = size;
+		size -= iov[i].iov_len;
+	}
+	return i;
+}
+
+unsigned iov_limit(struct iovec *iov, unsigned count, size_t size)
+{
+	unsigned i = 0;
+
+	for (; i < count && size; i++) {
 		if (iov[i].iov_len > size)
 			iov[i].iov_len = size;
 		size -= iov[i].iov_len;

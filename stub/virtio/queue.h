@@ -51,6 +51,9 @@ struct virtq_chain {
  */
 int virtqueue_enable(struct virtqueue *queue, uint16_t next_avail);
 
+/** virtqueue_disable - take the rings out of use. Return: the ring index to go on from. */
+uint16_t virtqueue_disable(struct virtqueue *queue);
+
 /** virtqueue_reset - forget everything but ->memory. */
 void virtqueue_reset(struct virtqueue *queue);
 
@@ -89,6 +92,13 @@ size_t iov_copy_to(const struct iovec *iov, unsigned count, size_t skip, const v
  * Return: the index of the first entry that still has bytes (or @count).
  */
 unsigned iov_trim_front(struct iovec *iov, unsigned count, size_t size);
+
+/**
+ * iov_limit - cut the vector in place after its first @size bytes.
+ *
+ * Return: how many entries are left.
+ */
+unsigned iov_limit(struct iovec *iov, unsigned count, size_t size);
 
 /** iov_trim_back - keep only the first @size bytes, in place. Return: entries that are left. */
 unsigned iov_trim_back(struct iovec *iov, unsigned count, size_t size);
