@@ -40,7 +40,7 @@ The command runs in /work as root. User tester is in group kvm, nobody is not.
 The image is built once (about a minute) and kept in ~/.cache/smolpack/kvmhost."""
 
 
-class _TimeLimit(Exception):
+class _TimeLimitError(Exception):
     """--timeout has passed."""
 
 
@@ -90,15 +90,14 @@ def _positive(text: str) -> int:
 def _split(argument: str, default_parent: str) -> tuple[str, str]:
     """SOURCE[:TARGET], where TARGET defaults to the source's last name in another directory."""
     source, _, target = argument.partition(":")
-    name = PurePosixPath(os.path.abspath(source)).name
-    return source, target or str(PurePosixPath(default_parent, name))
+    return source, target or str(PurePosixPath(default_parent, Path(source).absolute().name))
 
 
 def _pack(arguments: list[str]) -> IO[bytes] | None:
     """A tar of the files for the host in an unnamed temporary file; None where there are none."""
     if not arguments:
         return None
-    packed = tempfile.TemporaryFile()
+    packed = tempfile.TemporaryFile()  # noqa: SIM115  (QEMU reads it until the end)
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for argument in arguments:
             source, target = _split(argument, "/work")
@@ -137,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _time_limit(_signal: int, _frame: FrameType | None) -> None:
-    raise _TimeLimit
+    raise _TimeLimitError
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -154,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     except HostError as error:
         print(f"kvmhost: {error}", file=sys.stderr)
         return EXIT_HOST
-    except _TimeLimit:
+    except _TimeLimitError:
         print(f"kvmhost: time limit of {options.timeout} s reached", file=sys.stderr)
         return EXIT_TIMEOUT
     except BrokenPipeError:

@@ -8,8 +8,8 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 _HEADER = struct.Struct("<BI")
 CHUNK = 64 * 1024
@@ -28,8 +28,7 @@ class Kind(IntEnum):
     FAILED = 8  # R: why the command could not be started by the host; nothing follows
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One command to run; `fetch` names paths in the host whose tars are sent after it ends."""
 
     argv: list[str]
@@ -40,7 +39,7 @@ class Request:
 
     def encode(self) -> bytes:
         """The JSON that `decode` reads; undecodable bytes in arguments survive."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     @staticmethod
     def decode(data: bytes) -> "Request":

@@ -24,7 +24,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 HERE = Path(__file__).resolve().parent
 AGENT = ("__init__.py", "agent.py", "frames.py")
 
-# In the order in which they are loaded; the package's path below /lib/modules/*/kernel.
+# What init.sh loads, each with its path below /lib/modules/*/kernel.
 MODULES = (
     "drivers/virtio/virtio_ring",
     "drivers/virtio/virtio",
@@ -61,8 +61,8 @@ ROOT_COMMAND = (
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     '--customize-hook=chroot "$1" groupadd --force --system kvm',
     '--customize-hook=chroot "$1" useradd --create-home --shell /bin/bash --groups kvm tester',
-    "--customize-hook=echo kvmhost > \"$1/etc/hostname\"",
-    "--customize-hook=echo 127.0.0.1 localhost kvmhost > \"$1/etc/hosts\"",
+    '--customize-hook=echo kvmhost > "$1/etc/hostname"',
+    '--customize-hook=echo 127.0.0.1 localhost kvmhost > "$1/etc/hosts"',
     SUITE,
     "-",
 )
@@ -97,7 +97,8 @@ def prepare() -> Image:
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
         raise HostError(f"missing programs; install them: apt-get install {' '.join(missing)}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smolpack" / "kvmhost"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = base / "smolpack" / "kvmhost"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         busybox = Path(shutil.which("busybox") or "").read_bytes()
@@ -169,7 +170,7 @@ def _kernel_version(cache: Path) -> tuple[str, str]:
     ).stdout
     fields = dict(line.split(": ", 1) for line in shown.splitlines() if ": " in line)
     if "Depends" not in fields:
-        raise HostError(f"apt knows no package {KERNEL_PACKAGE}; run apt-get update (Debian, amd64)")
+        raise HostError(f"apt knows no {KERNEL_PACKAGE}; run apt-get update (Debian, amd64)")
     return fields["Depends"].split()[0], fields["Version"]
 
 
@@ -193,8 +194,6 @@ def _build_boot(target: Path, package: str) -> None:
         (kernel_modules,) = scratch.glob("package/lib/modules/*/kernel")
         for module in MODULES:
             shutil.copy(kernel_modules / f"{module}.ko", tree / "modules")
-        order = "\n".join(Path(module).name for module in MODULES)
-        (tree / "modules/order").write_text(order + "\n")
         names = "\n".join(sorted(str(path.relative_to(tree)) for path in tree.rglob("*")))
         cpio = _command("cpio", "-o", "-H", "newc", "-R", "0:0", cwd=tree, stdin=names.encode())
         (target / "initramfs.cpio").write_bytes(cpio)
@@ -206,7 +205,7 @@ def _payload(bzimage: bytes) -> bytes:
     offset, length = struct.unpack_from("<II", bzimage, 0x248)
     start = (setup_sectors + 1) * 512 + offset
     payload = bzimage[start : start + length - 4]  # its last word is the size when inflated
-    if bzimage[0x202:0x206] != b"HdrS" and not payload.startswith(b"\x02\x21\x4c\x18"):
+    if bzimage[0x202:0x206] != b"HdrS" or not payload.startswith(b"\x02\x21\x4c\x18"):
         raise HostError(f"the kernel of {KERNEL_PACKAGE} is not compressed with LZ4")
     return payload
 

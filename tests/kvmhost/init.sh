@@ -1,14 +1,20 @@
 #!/bin/busybox sh
 # First program of the test host: loads the kernel modules, puts a tmpfs over the read-only root
 # and hands over to the agent. Any failure ends PID 1, so the kernel panics and `run` boots anew.
+# KVM loads in the background, which the agent awaits: patching its code takes as long as Python.
 set -e
 /bin/busybox mkdir -p /proc /sys /dev /lower /upper /root
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs devtmpfs /dev
-for module in $(/bin/busybox cat /modules/order); do
-	/bin/busybox insmod "/modules/$module.ko"
-done
+load() {
+	for module in "$@"; do
+		/bin/busybox insmod "/modules/$module.ko"
+	done
+}
+load virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
+load virtio_blk virtio_console squashfs overlay
+load irqbypass kvm kvm-amd &
 
 /bin/busybox mount -t squashfs -o ro /dev/vda /lower
 /bin/busybox mount -t tmpfs -o size=80%,mode=755 tmpfs /upper
@@ -30,10 +36,13 @@ cd /root
 /bin/busybox mount -t cgroup2 cgroup2 sys/fs/cgroup
 /bin/busybox mount -t tmpfs -o mode=755 tmpfs run
 /bin/busybox cp -R /agent run/agent
+/bin/busybox mkdir work
 
 /bin/busybox hostname kvmhost
 /bin/busybox ifconfig lo 127.0.0.1 up
 ulimit -Hn 1048576
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH=/run/agent
-exec /bin/busybox switch_root /root /usr/bin/python3 -S -m kvmhost.agent
+# Not switch_root: it would delete the modules that are still being loaded.
+/bin/busybox mount --move . /
+exec /bin/busybox chroot . /usr/bin/python3 -S -m kvmhost.agent

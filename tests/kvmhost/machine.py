@@ -1,4 +1,4 @@
-"""The emulated machine: starts QEMU, waits for the agent, and starts it anew where the boot fails."""
+"""The emulated machine: starts QEMU, waits for the agent, starts it anew where a boot fails."""
 
 import fcntl
 import os
@@ -19,6 +19,7 @@ from kvmhost.image import Image
 BOOT_ATTEMPTS = 4
 BOOT_SECONDS = 60.0
 CONSOLE_LINES = 30
+KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 tsc=reliable cryptomgr.notests"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Machine:
             *("-cpu", "EPYC-Milan,+svm,+npt"),
             *("-smp", str(shape.cpus), "-m", f"{shape.memory}M"),
             *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
-            *("-append", f"console=ttyS0 quiet panic=-1 tsc_early_khz={tsc.khz()} tsc=reliable"),
+            *("-append", f"{KERNEL_OPTIONS} tsc_early_khz={tsc.khz()}"),
             *("-chardev", f"file,id=console,path=/proc/self/fd/{self.log},append=on"),
             *("-serial", "chardev:console"),
             *("-chardev", f"socket,id=agent,fd={peer.fileno()}"),
@@ -77,9 +78,9 @@ class Machine:
         return False
 
     def console(self) -> str:
-        """The last lines of the console, for the user."""
+        """The last lines of the console, those of a panic without its call trace."""
         text = os.pread(self.log, os.fstat(self.log).st_size, 0).decode(errors="replace")
-        return "\n".join(text.splitlines()[-CONSOLE_LINES:])
+        return "\n".join(text.partition("Call Trace:")[0].splitlines()[-CONSOLE_LINES:])
 
     def stop(self) -> None:
         """End QEMU at once and free what belongs to it."""

@@ -66,6 +66,7 @@ class Session:
                         self.send()
                     else:
                         self.receive()
+            # One more was begun than was fetched.
             for fetch, tar in zip(self.fetches, self.received, strict=False):
                 fetch.unpack(tar)
         return self.status
@@ -123,4 +124,6 @@ class Session:
                 self.status = payload[0]
 
     def next_tar(self) -> None:
-        self.received.append(self.tars.enter_context(tempfile.TemporaryFile()))
+        """Begin the tar of the next fetched path."""
+        tar = tempfile.TemporaryFile()  # noqa: SIM115  (closed with self.tars)
+        self.received.append(self.tars.enter_context(tar))

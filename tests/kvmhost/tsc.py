@@ -15,7 +15,7 @@ _INTERVAL = 0.02
 
 
 def _sample(rdtsc: Callable[[], int]) -> tuple[int, int]:
-    """A nanosecond clock and the counter, read together: the least disturbed of several readings."""
+    """A nanosecond clock and the counter, read together: the least disturbed of ten readings."""
     readings = []
     for _ in range(10):
         before = rdtsc()
@@ -27,7 +27,8 @@ def _sample(rdtsc: Callable[[], int]) -> tuple[int, int]:
 
 def khz() -> int:
     """Kilohertz of the time stamp counter, measured over 20 ms (error below 100 ppm)."""
-    with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as code:
+    access = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    with mmap.mmap(-1, mmap.PAGESIZE, prot=access) as code:
         code.write(_CODE)
         anchor = ctypes.c_char.from_buffer(code)
         rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(anchor))
