@@ -1,0 +1,5 @@
+"""`python -m smolpack` is the console script."""
+
+from smolpack.cli import main
+
+main()

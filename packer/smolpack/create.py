@@ -1,0 +1,79 @@
+"""The verb: a source of files, a kernel, an init and a launcher become one executable file."""
+
+import dataclasses
+import io
+import logging
+from pathlib import Path
+from typing import BinaryIO
+
+from smolpack import __version__, artifact, assets, config, kernel, outfile, programs, rootfs
+from smolpack.artifact import Artifact
+from smolpack.errors import OutputError
+from smolpack.format import Arch, SectionType
+from smolpack.progress import bar
+from smolpack.sources.base import Source
+from smolpack.spec import DEFAULT_PATH, CreateSpec, RunDefaults
+
+_log = logging.getLogger(__name__)
+
+
+def create(spec: CreateSpec, source: Source) -> Artifact:
+    """Packs `source` into the executable `spec.out`, which is replaced if it exists; on any
+    failure nothing is left behind. The same input and tools give the same bytes. Raises a
+    SmolpackError of the stage that failed."""
+    outfile.check_target(spec.out)
+    parts = _parts(spec.kernel)
+    rootfs.find_tool()
+    try:
+        with outfile.unnamed(spec.out.parent) as image:
+            packed = _pack(source, image)
+            settings = config.Config(
+                run=_complete(spec.run, image),
+                kernel_version=parts.kernel_version,
+                kernel_config=parts.kernel_config,
+                source=packed.source_digest,
+                tool=f"smolpack {__version__}, {rootfs.tool_version()}",
+            )
+            image.seek(0)
+            sections: list[tuple[SectionType, BinaryIO]] = [
+                (SectionType.LAUNCHER, io.BytesIO(parts.launcher)),
+                (SectionType.KERNEL, io.BytesIO(parts.kernel)),
+                (SectionType.INITRAMFS, io.BytesIO(parts.initramfs)),
+                (SectionType.ROOTFS, image),
+                (SectionType.CONFIG, io.BytesIO(config.encode(settings))),
+            ]
+            with outfile.replacing(spec.out, 0o755) as out:
+                return artifact.write(out, parts.arch, sections)
+    except OSError as error:
+        raise OutputError(f"{spec.out}: cannot write: {error.strerror}") from error
+
+
+def _parts(vmlinux: Path | None) -> assets.Assets:
+    parts = assets.find(Arch.X86_64)
+    if vmlinux is None:
+        return parts
+    image = kernel.load(vmlinux)
+    return dataclasses.replace(
+        parts,
+        kernel=kernel.encode(image),
+        kernel_version=image.version,
+        kernel_config=None,
+    )
+
+
+def _pack(source: Source, image: BinaryIO) -> rootfs.Rootfs:
+    with bar("packing", source.size()) as advance:
+        packed = rootfs.pack(source, image, advance)
+    for message in packed.messages:
+        _log.warning("tar2sqfs: %s", message)
+    return packed
+
+
+def _complete(run: RunDefaults, image: BinaryIO) -> RunDefaults:
+    """Run defaults with a program to run and a PATH to find it in."""
+    program = programs.choose(image, run)
+    return dataclasses.replace(
+        run,
+        cmd=run.cmd if run.argv0 else (program,),
+        env=run.env if run.variable("PATH") else (f"PATH={DEFAULT_PATH}", *run.env),
+    )

@@ -1,0 +1,120 @@
+"""What a packed machine holds and how it runs: `smolpack info`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from smolpack import artifact, config
+from smolpack import format as layout
+from smolpack.artifact import Artifact
+from smolpack.config import Config
+from smolpack.errors import FormatError
+from smolpack.format import SectionType
+from smolpack.spec import format_size
+
+
+@dataclass(frozen=True)
+class Info:
+    """A packed machine and its settings; `kernel_image_size` in bytes, uncompressed."""
+
+    path: Path
+    artifact: Artifact
+    config: Config
+    kernel_image_size: int
+
+
+def inspect(path: Path) -> Info:
+    """Reads and checks a packed machine; raises FormatError naming `path` and the defect."""
+    with artifact.opened(path) as (file, contents):
+        settings = contents.section(SectionType.CONFIG)
+        return Info(
+            path,
+            contents,
+            config.decode(artifact.read_section(file, settings)),
+            _kernel_image_size(file, contents.section(SectionType.KERNEL)),
+        )
+
+
+def as_json(info: Info) -> str:
+    """A JSON object; keys are stable, sizes and offsets in bytes."""
+    run = info.config.run
+    fields: dict[str, Any] = {
+        "file": str(info.path),
+        "format_version": layout.VERSION,
+        "arch": info.artifact.arch.name.lower(),
+        "size": info.artifact.file_size,
+        "name": run.name,
+        "entrypoint": run.entrypoint,
+        "cmd": run.cmd,
+        "env": run.env,
+        "workdir": run.workdir,
+        "user": run.user,
+        "hostname": run.hostname,
+        "cpus": run.cpus,
+        "memory": run.memory,
+        "labels": run.labels,
+        "kernel_version": info.config.kernel_version,
+        "kernel_config_sha256": info.config.kernel_config,
+        "kernel_image_size": info.kernel_image_size,
+        "source_sha256": info.config.source,
+        "tool": info.config.tool,
+        "sections": [
+            {"type": section.type.name.lower(), "offset": section.offset, "size": section.size}
+            for section in info.artifact.sections
+        ],
+    }
+    return json.dumps(fields, indent=2)
+
+
+def as_text(info: Info) -> str:
+    """A table for people."""
+    run = info.config.run
+    size = info.artifact.file_size
+    ratio = info.artifact.section(SectionType.KERNEL).size / info.kernel_image_size
+    rows: list[tuple[str, str | None]] = [
+        ("file", f"{info.path}, {size} bytes ({_mebibytes(size)})"),
+        ("name", run.name),
+        ("architecture", info.artifact.arch.name.lower()),
+        ("kernel", f"{info.config.kernel_version or 'unknown'}, stored at {ratio:.0%}"),
+        ("entrypoint", _words(run.entrypoint)),
+        ("cmd", _words(run.cmd)),
+        *(("env", assignment) for assignment in run.env),
+        ("workdir", run.workdir),
+        ("user", run.user),
+        ("hostname", run.hostname),
+        ("cpus", str(run.cpus)),
+        ("memory", format_size(run.memory)),
+        *(("label", label) for label in run.labels),
+        ("source", info.config.source and f"sha256 {info.config.source}"),
+        ("made by", info.config.tool),
+    ]
+    lines = [f"{key:<13} {_printable(value)}" for key, value in rows if value is not None]
+    lines += ["", f"{'section':<13} {'offset':>12} {'bytes':>12} {'':>11} {'of file':>8}"]
+    for section in info.artifact.sections:
+        lines.append(
+            f"{section.type.name.lower():<13} {section.offset:>12} {section.size:>12} "
+            f"{_mebibytes(section.size):>11} {section.size / size:>8.1%}"
+        )
+    return "\n".join(lines)
+
+
+def _kernel_image_size(file: BinaryIO, section: artifact.Section) -> int:
+    file.seek(section.offset)
+    header = layout.Kernel.unpack(file.read(min(section.size, layout.Kernel.disk_size())))
+    if header.image_size == 0:
+        raise FormatError("damaged: the kernel is empty")
+    return header.image_size
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.2f} MiB"
+
+
+def _words(words: tuple[str, ...]) -> str | None:
+    return json.dumps(words, ensure_ascii=False) if words else None
+
+
+def _printable(text: str) -> str:
+    """Text from a file must not steer the terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

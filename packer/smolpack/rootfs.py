@@ -1,0 +1,148 @@
+"""A source's tar stream becomes a squashfs image, by tar2sqfs (squashfs-tools-ng)."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, BinaryIO, NoReturn
+
+from smolpack.errors import RootfsError
+from smolpack.sources.base import CHUNK, Advance, Source
+
+PACKAGE = "squashfs-tools-ng"
+MAX_MESSAGES = 10
+
+# Measured on a Debian minimal root (195 MB, 2 cores): level 3 packs in 0.7 s to 69.2 MB, 9 in
+# 2.1 s to 64.6 MB, 15 (tar2sqfs's default) in 11.4 s to 60.7 MB. Twice the block size would
+# save 4 % and make every cold random read inflate twice as much.
+COMPRESSION_LEVEL = 9
+BLOCK_SIZE = 128 << 10
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """What was packed: SHA-256 of the tar stream, and the messages of tar2sqfs."""
+
+    source_digest: str
+    messages: tuple[str, ...]
+
+
+def find_tool(name: str = "tar2sqfs") -> str:
+    """The path of a squashfs-tools-ng program; raises RootfsError naming the package."""
+    path = shutil.which(name)
+    if path is None:
+        raise RootfsError(f"{name} is not installed; on Debian: apt install {PACKAGE}")
+    return path
+
+
+def tool_version() -> str:
+    """What tar2sqfs calls itself, like `tar2sqfs 1.2.0`."""
+    done = subprocess.run([find_tool(), "--version"], capture_output=True, text=True, check=False)
+    words = done.stdout.split()
+    return f"tar2sqfs {words[2]}" if len(words) > 2 else "tar2sqfs"
+
+
+def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = None) -> Rootfs:
+    """Packs `source` into the empty file `image`.
+
+    The same stream gives the same bytes whatever the number of `jobs` (default: one a CPU).
+    SOURCE_DATE_EPOCH becomes the image's time stamp (default 0); files keep theirs. Raises
+    SourceError or RootfsError; `image` then holds nothing of use.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (epoch.isascii() and epoch.isdigit() and int(epoch) < 1 << 32):
+        raise RootfsError(f"SOURCE_DATE_EPOCH={epoch!r}: expected seconds from 0 to 2^32-1")
+    descriptor = image.fileno()
+    command = [
+        find_tool(),
+        *("--quiet", "--force", "--compressor", "zstd"),
+        *("--comp-extra", f"level={COMPRESSION_LEVEL}", "--block-size", str(BLOCK_SIZE)),
+        *("--defaults", f"uid=0,gid=0,mode=0755,mtime={epoch}"),
+        *(("--num-jobs", str(jobs)) if jobs is not None else ()),
+        f"/proc/self/fd/{descriptor}",
+    ]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(descriptor,),
+        env={"LC_ALL": "C"},
+    )
+    assert process.stdin is not None and process.stderr is not None
+    messages: deque[str] = deque(maxlen=MAX_MESSAGES)
+    listener = threading.Thread(target=_collect, args=(process.stderr, messages), daemon=True)
+    listener.start()
+    try:
+        sink = _Sink(process.stdin)
+        try:
+            source.write(sink, advance)
+            sink.close()
+        except _ToolGoneError:
+            pass
+        status = process.wait()
+    finally:
+        # On the way out with an error it must not take EOF for the end of the archive.
+        if process.returncode is None:
+            process.kill()
+            process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        listener.join()
+        process.stderr.close()
+    if status != 0:
+        _fail(status, messages)
+    return Rootfs(sink.digest(), tuple(messages))
+
+
+class _ToolGoneError(RootfsError):
+    """tar2sqfs ended before it had read everything; its status says why."""
+
+
+class _Sink:
+    """tar2sqfs's standard input, hashed on the way. Raises no OSError, so that sources can tell
+    their own from it."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._hash = hashlib.sha256()
+        with contextlib.suppress(OSError):  # an unprivileged user's limit may be reached
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
+
+    def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        try:
+            self._pipe.write(data)
+        except BrokenPipeError as error:
+            raise _ToolGoneError("tar2sqfs stopped reading") from error
+
+    def close(self) -> None:
+        try:
+            self._pipe.close()
+        except BrokenPipeError as error:
+            raise _ToolGoneError("tar2sqfs stopped reading") from error
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _collect(stream: IO[bytes], messages: deque[str]) -> None:
+    for line in stream:
+        if text := line.decode("utf-8", "replace").strip():
+            messages.append(text)
+
+
+def _fail(status: int, messages: deque[str]) -> NoReturn:
+    if status == -signal.SIGXFSZ:
+        reason = "the file size limit (ulimit -f) is reached"
+    elif status < 0:
+        reason = f"it was killed by {signal.Signals(-status).name}"
+    else:
+        reason = "; ".join(messages) or f"exit status {status}"
+    raise RootfsError(f"tar2sqfs could not make the root file system image: {reason}")
