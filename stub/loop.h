@@ -41,7 +41,7 @@ struct loop {
 /** loop_init - Return: 0 or a negative errno. */
 int loop_init(struct loop *loop);
 
-/** loop_add - watch @source->fd for @events (may be 0: hangup only). Return: 0 or a negative errno. */
+/** loop_add - watch @source->fd for @events; 0 pauses it: nothing is reported. Return: 0 or a negative errno. */
 int loop_add(struct loop *loop, struct loop_source *source, unsigned events);
 
 /** loop_watch - change what an added source waits for; cheap when nothing changes. */

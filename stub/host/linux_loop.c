@@ -35,14 +35,18 @@ int loop_add(struct loop *loop, struct loop_source *source, unsigned events)
 
 	source->events = events;
 	source->always_ready = false;
+	source->added = true;
+	if (!events)
+		return 0;
 	if (epoll_ctl(loop->poll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0) {
-		if (errno != EPERM)
+		if (errno != EPERM) {
+			source->added = false;
 			return -errno;
+		}
 		source->always_ready = true;
 		source->next_always_ready = loop->always_ready;
 		loop->always_ready = source;
 	}
-	source->added = true;
 	return 0;
 }
 
@@ -52,9 +56,16 @@ void loop_watch(struct loop *loop, struct loop_source *source, unsigned events)
 
 	if (!source->added || source->events == events)
 		return;
-	source->events = events;
-	if (!source->always_ready)
+	if (source->always_ready)
+		source->events = events;
+	else if (source->events && events)
 		epoll_ctl(loop->poll_fd, EPOLL_CTL_MOD, source->fd, &event);
+	else if (source->events)
+		/* Not a mask of 0: that would still report hangups, again and again. */
+		epoll_ctl(loop->poll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+	else
+		loop_add(loop, source, events);
+	source->events = events;
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)
@@ -62,9 +73,9 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 	if (!source->added)
 		return;
 	source->added = false;
-	source->events = 0;
 	if (!source->always_ready) {
-		epoll_ctl(loop->poll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+		if (source->events)
+			epoll_ctl(loop->poll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 		return;
 	}
 	for (struct loop_source **at = &loop->always_ready; *at; at = &(*at)->next_always_ready) {

@@ -4,6 +4,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 
 /* Pages that KVM needs on Intel processors; far from RAM and devices. */
@@ -126,20 +127,16 @@ static void hide_features(struct kvm_cpuid_entry2 *entry)
 	}
 }
 
-int kvm_arch_set_cpuid(const struct hv *hv, int vcpu_fd, unsigned index, unsigned count)
+static int fill_cpuid(const struct hv *hv, int vcpu_fd, unsigned index, unsigned count,
+		      struct kvm_cpuid2 *cpuid)
 {
-	struct {
-		struct kvm_cpuid2 header;
-		struct kvm_cpuid_entry2 entries[MAX_CPUID_ENTRIES];
-	} cpuid = { .header.nent = MAX_CPUID_ENTRIES - OUR_CPUID_ENTRIES };
 	int tsc_khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
-
-	if (ioctl(hv->system_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
-		return -errno;
 	bool deadline = ioctl(hv->system_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 
-	for (uint32_t i = 0; i < cpuid.header.nent; i++) {
-		struct kvm_cpuid_entry2 *entry = &cpuid.entries[i];
+	if (ioctl(hv->system_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
 		set_topology(entry, index, count);
 		hide_features(entry);
@@ -148,15 +145,30 @@ int kvm_arch_set_cpuid(const struct hv *hv, int vcpu_fd, unsigned index, unsigne
 		if (entry->function == KVM_CPUID_BASE && tsc_khz > 0)
 			entry->eax = KVM_CPUID_TIMING;
 	}
-	cpuid.header.nent = replace_topology_levels(cpuid.entries, cpuid.header.nent, index, count);
+	cpuid->nent = replace_topology_levels(cpuid->entries, cpuid->nent, index, count);
 	/* The timing leaf: frequencies told, so that no guest has to calibrate. */
 	if (tsc_khz > 0)
-		cpuid.entries[cpuid.header.nent++] = (struct kvm_cpuid_entry2){
+		cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
 			.function = KVM_CPUID_TIMING,
 			.eax = (uint32_t)tsc_khz,
 			.ebx = APIC_TIMER_KHZ,
 		};
-	return ioctl(vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0 ? -errno : 0;
+	return ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
+}
+
+int kvm_arch_set_cpuid(const struct hv *hv, int vcpu_fd, unsigned index, unsigned count)
+{
+	struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + MAX_CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = MAX_CPUID_ENTRIES - OUR_CPUID_ENTRIES;
+
+	int error = fill_cpuid(hv, vcpu_fd, index, count, cpuid);
+
+	free(cpuid);
+	return error;
 }
 
 int hv_vcpu_boot(struct hv_vcpu *vcpu, uint64_t entry, uint64_t start_info)

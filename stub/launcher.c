@@ -1,0 +1,222 @@
+/*
+ * The program at the front of a packed file: finds itself, puts the machine
+ * together, runs it, and exits as the program inside did.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "artifact.h"
+#include "host/host.h"
+#include "host/stdstream.h"
+#include "info.h"
+#include "log.h"
+#include "loop.h"
+#include "machine.h"
+#include "options.h"
+#include "program.h"
+#include "session.h"
+#include "virtio/blk.h"
+#include "virtio/rng.h"
+#include "virtio/vsock.h"
+
+#define DEFAULT_MEMORY	(512ull << 20)
+#define DEFAULT_CPUS	1
+#define LAST_WORDS	2048	/* bytes of the guest kernel's console worth showing */
+
+/* All that lives as long as the process: one machine, one session. */
+static struct {
+	struct artifact		artifact;
+	struct kernel		kernel;
+	struct loop		loop;
+	struct machine		machine;
+	struct session		session;
+	struct virtio_blk	root;
+	struct virtio_rng	entropy;
+	struct vsock		vsock;
+} launcher;
+
+static const struct accelerator *const accelerators[] = { &accelerator_kvm, &accelerator_qemu };
+
+#define ACCELERATORS (sizeof(accelerators) / sizeof(accelerators[0]))
+
+/* The one asked for, or the first that this host can use. */
+static const struct accelerator *choose_accelerator(const char *name)
+{
+	char why[ACCELERATORS][512];
+
+	for (size_t i = 0; i < ACCELERATORS; i++) {
+		const struct accelerator *accelerator = accelerators[i];
+
+		if (name && strcmp(name, accelerator->name))
+			continue;
+		if (accelerator->probe(why[i], sizeof(why[i])) == 0) {
+			debug("accelerator: %s", accelerator->name);
+			return accelerator;
+		}
+		if (name)
+			die("cannot use %s: %s", name, why[i]);
+		debug("cannot use %s: %s", accelerator->name, why[i]);
+	}
+	die("no way to run a machine here: %s; or %s", why[0], why[1]);
+}
+
+static void open_artifact(void)
+{
+	char why[256];
+	int fd = host_open_self();
+
+	if (fd < 0)
+		die("cannot open the program's own file: %s; is /proc mounted?", strerror(-fd));
+	if (artifact_open(&launcher.artifact, fd, why, sizeof(why)) < 0 ||
+	    kernel_open(&launcher.kernel, launcher.artifact.kernel,
+			launcher.artifact.sections[FORMAT_SECTION_KERNEL].size, why, sizeof(why)) < 0)
+		die("this file is not a machine that can run: %s", why);
+}
+
+static void size_machine(struct machine *machine, const struct options *options)
+{
+	const char *packed_memory = artifact_config(&launcher.artifact, "mem");
+	const char *packed_cpus = artifact_config(&launcher.artifact, "cpus");
+	uint64_t host_memory = host_memory_size();
+
+	machine->memory_size = DEFAULT_MEMORY;
+	machine->cpus = DEFAULT_CPUS;
+	if (packed_memory && options_parse_size(packed_memory, &machine->memory_size) < 0)
+		die("the packed memory size '%s' makes no sense; give --vm-mem", packed_memory);
+	if (packed_cpus && options_parse_count(packed_cpus, MACHINE_MAX_CPUS, &machine->cpus) < 0)
+		die("the packed number of processors '%s' makes no sense; give --vm-cpus", packed_cpus);
+	if (options->memory_size)
+		machine->memory_size = options->memory_size;
+	if (options->cpus)
+		machine->cpus = options->cpus;
+	machine->memory_size &= ~(uint64_t)(FORMAT_PAGE_SIZE - 1);
+	if (machine->memory_size < MACHINE_MIN_MEMORY)
+		die("the machine needs at least %llu MiB of memory; give --vm-mem",
+		    MACHINE_MIN_MEMORY >> 20);
+	if (machine->memory_size > host_memory)
+		die("the machine asks for %llu MiB of memory but the host has %llu; give a smaller --vm-mem",
+		    (unsigned long long)machine->memory_size >> 20,
+		    (unsigned long long)host_memory >> 20);
+}
+
+static void on_machine_stopped(struct machine *machine, const char *reason)
+{
+	(void)machine;
+	session_lost(&launcher.session, reason);
+}
+
+/* The tail of the guest kernel's console, whole lines, printable. */
+static void say_last_words(struct session *session)
+{
+	char text[LAST_WORDS];
+	size_t size = machine_last_words(&launcher.machine, text, sizeof(text));
+	size_t start = 0;
+
+	(void)session;
+	if (size == sizeof(text))	/* cut: the first line is not whole */
+		while (start < size && text[start++] != '\n')
+			;
+	while (start < size) {
+		char line[256];
+		size_t length = 0;
+
+		for (; start < size && text[start] != '\n'; start++)
+			if (length < sizeof(line) - 1)
+				line[length++] = text[start] < ' ' ? ' ' : text[start];
+		start++;
+		line[length] = '\0';
+		warn("guest: %s", line);
+	}
+}
+
+static void describe_program(struct records *records, const struct options *options)
+{
+	const char *terminal_type = launcher.session.terminals ? getenv("TERM") : NULL;
+	int error = program_describe(records, &launcher.artifact, options, terminal_type);
+
+	if (error == -ENOENT)
+		die("this machine has no default program: name one after the options");
+	if (error)
+		die("cannot put together what to run: %s", strerror(-error));
+}
+
+static void assemble(const struct options *options)
+{
+	struct machine *machine = &launcher.machine;
+	const struct section *root = &launcher.artifact.sections[FORMAT_SECTION_ROOTFS];
+	struct records records;
+	int error;
+
+	*machine = (struct machine){
+		.console = options->console,
+		.kernel = &launcher.kernel,
+		.initramfs = launcher.artifact.initramfs,
+		.initramfs_size = launcher.artifact.sections[FORMAT_SECTION_INITRAMFS].size,
+		.loop = &launcher.loop,
+		.stopped = on_machine_stopped,
+	};
+	size_machine(machine, options);
+	error = loop_init(&launcher.loop);
+	if (!error)
+		error = session_prepare(&launcher.session, &launcher.loop);
+	if (error)
+		die("cannot set up events: %s", strerror(-error));
+	launcher.session.timeout_ms = options->timeout_ms;
+	launcher.session.memory_size = machine->memory_size;
+	launcher.session.say_last_words = options->console ? NULL : say_last_words;
+	describe_program(&records, options);
+
+	virtio_blk_init(&launcher.root, launcher.artifact.fd, root->offset, root->size, "root");
+	virtio_rng_init(&launcher.entropy);
+	vsock_init(&launcher.vsock);
+	error = machine_add_device(machine, &launcher.root.device);
+	if (!error)
+		error = machine_add_device(machine, &launcher.vsock.device);
+	if (!error)
+		error = machine_add_device(machine, &launcher.entropy.device);
+	if (!error)
+		error = session_open(&launcher.session, &launcher.vsock, records.bytes, records.size);
+	if (error == -E2BIG)
+		die("the arguments and the environment are too long");
+	if (error)
+		die("cannot set up the machine's devices: %s", strerror(-error));
+	free(records.bytes);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char why[512];
+
+	host_stdio_prepare();
+	if (argc > 0) {
+		const char *slash = strrchr(argv[0], '/');
+
+		log_init(slash ? slash + 1 : argv[0]);
+	}
+	if (options_parse(&options, argv + (argc > 0), why, sizeof(why)) < 0)
+		die("%s", why);
+	if (options.debug)
+		log_enable_debug();
+	if (options.help) {
+		printf(options_help, argc > 0 ? argv[0] : "tool.vm");
+		return 0;
+	}
+	open_artifact();
+	if (options.info)
+		return info_print(&launcher.artifact) < 0 ? LAUNCHER_FAILURE : 0;
+
+	assemble(&options);
+
+	const struct accelerator *accelerator = choose_accelerator(options.accelerator);
+
+	if (accelerator->start(&launcher.machine, why, sizeof(why)) < 0)
+		die("%s", why);
+	int status = session_run(&launcher.session);
+
+	accelerator->stop(&launcher.machine);
+	return status;
+}
