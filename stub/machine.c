@@ -19,9 +19,10 @@ int machine_command_line(const struct machine *machine, char *buffer, size_t siz
 {
 	/* A panic ends the machine at once, by a triple fault: there is no firmware to ask. */
 	int length = snprintf(buffer, size,
-			      "rdinit=/init panic=-1 reboot=t random.trust_cpu=on nomodule"
+			      "rdinit=/init panic=-1 reboot=t random.trust_cpu=on"
 			      " ramoops.mem_address=0x%llx ramoops.mem_size=0x%llx"
-			      " ramoops.console_size=0x%llx ramoops.record_size=0 %s",
+			      " ramoops.console_size=0x%llx ramoops.record_size=0"
+			      " ramoops.pmsg_size=0 ramoops.ftrace_size=0 %s",
 			      MACHINE_OOPS_GPA, MACHINE_OOPS_SIZE, MACHINE_OOPS_SIZE,
 			      machine->console ? "console=ttyS0 earlyprintk=serial,ttyS0"
 					       : "quiet 8250.nr_uarts=0");
