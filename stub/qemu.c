@@ -5,10 +5,12 @@
  * Guest RAM is a memfd that both map, kernel and initramfs are memfds as well, and
  * every device is ours, served over vhost-user. QEMU sees no file and no network.
  */
+#include <assert.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,21 +29,19 @@
 #define PROGRAM		"qemu-system-x86_64"
 #define MAX_PATH	4096
 
-/* A device of ours in QEMU's terms; the driver may use rings as long as we can take. */
+/* Our devices in QEMU's terms. */
 static const struct {
 	uint32_t	id;
 	const char	*option;
 } qemu_devices[] = {
-	{ VIRTIO_ID_BLOCK, "vhost-user-blk,queue-size=256" },
+	{ VIRTIO_ID_BLOCK, "vhost-user-blk" },
 	{ VIRTIO_ID_RNG, "vhost-user-rng" },
 	{ VIRTIO_ID_VSOCK, "vhost-user-vsock-device" },
 };
 
-static_assert(VIRTQUEUE_MAX_SIZE == 256, "queue-size above");
-
 #define MAX_ARGUMENTS		(48 + 4 * MACHINE_MAX_DEVICES)
 #define MAX_ARGUMENT_BYTES	(MACHINE_MAX_COMMAND_LINE + 2048 + 256 * MACHINE_MAX_DEVICES)
-#define MAX_HANDED_OVER		(3 + MACHINE_MAX_DEVICES)
+#define MAX_HANDED_OVER		(6 + MACHINE_MAX_DEVICES)	/* memory: 3, standard streams: 3 */
 
 /* QEMU's command line, and the descriptors that it names; ours until QEMU has them. */
 struct invocation {
@@ -271,6 +271,7 @@ static void device_closed(struct vhost_user *transport, int error)
 		snprintf(qemu->reason, sizeof(qemu->reason),
 			 "QEMU and the launcher disagree over the guest's %s device: %s",
 			 transport->device->class->name, strerror(-error));
+		loop_remove(qemu->machine->loop, &qemu->exited);
 		child_kill(&qemu->child);
 		qemu->machine->stopped(qemu->machine, qemu->reason);
 	}
@@ -354,13 +355,10 @@ static void add_fixed_arguments(struct qemu *qemu)
 	add(&qemu->invocation, console ? "stdio" : "none");
 }
 
-/* Keeps the last line of what QEMU says. Return: whether there may be more. */
-static bool read_complaints(struct qemu *qemu)
+/* Keeps the last line of what QEMU says. */
+static void keep_last_line(struct qemu *qemu, const char *text, size_t size)
 {
-	char text[512];
-	ssize_t got = read(qemu->complaints.fd, text, sizeof(text));
-
-	for (ssize_t i = 0; i < got; i++) {
+	for (size_t i = 0; i < size; i++) {
 		if (text[i] == '\n') {
 			qemu->complaint_ended = true;
 			continue;
@@ -372,14 +370,187 @@ static bool read_complaints(struct qemu *qemu)
 			qemu->complaint[qemu->complaint_size++] = text[i];
 	}
 	qemu->complaint[qemu->complaint_size] = '\0';
-	return got > 0;
 }
 
-static void complained(struct loop_source *source, unsigned events)
+/* QEMU wrote to its stdout (the guest's console) or stderr. Return: whether there may be more. */
+static bool read_output(struct qemu *qemu, struct loop_source *source)
+{
+	char text[4096];
+	ssize_t got = read(source->fd, text, sizeof(text));
+
+	if (got <= 0)
+		return got < 0 && errno == EINTR;
+	if (source == &qemu->complaints) {
+		keep_last_line(qemu, text, (size_t)got);
+	} else {
+		ssize_t ignored = write(STDERR_FILENO, text, (size_t)got);
+
+		(void)ignored;	/* nobody is looking */
+	}
+	return true;
+}
+
+static void output_ready(struct loop_source *source, unsigned events)
 {
 	struct qemu *qemu = source->context;
 
-	(void)events;
-	if (!read_complaints(qemu) && errno != EAGAIN)
+	/* At the end of it QEMU's exit is what counts. */
+	if (!read_output(qemu, source) && events & LOOP_HANGUP)
 		loop_remove(qemu->machine->loop, source);
 }
+
+/* @fd becomes QEMU's end of a pipe whose other end is read on the loop. */
+static int watch_output(struct qemu *qemu, struct loop_source *source, int *fd)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	*fd = hand_over(&qemu->invocation, ends[1]);
+	*source = (struct loop_source){ .fd = ends[0], .ready = output_ready, .context = qemu };
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return loop_add(qemu->machine->loop, source, LOOP_READ);
+}
+
+static void close_source(struct qemu *qemu, struct loop_source *source)
+{
+	if (source->fd < 0)
+		return;
+	loop_remove(qemu->machine->loop, source);
+	close(source->fd);
+	source->fd = -1;
+}
+
+static void exited(struct loop_source *source, unsigned events)
+{
+	struct qemu *qemu = source->context;
+	struct machine *machine = qemu->machine;
+
+	(void)events;
+	loop_remove(machine->loop, source);
+	int status = child_reap(&qemu->child);
+
+	while (read_output(qemu, &qemu->console) || read_output(qemu, &qemu->complaints))
+		;
+	if (WIFSIGNALED(status))
+		snprintf(qemu->reason, sizeof(qemu->reason), "QEMU was killed by signal %d",
+			 WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		snprintf(qemu->reason, sizeof(qemu->reason), "QEMU failed: %s", qemu->complaint);
+	else	/* a reset, which is how the kernel ends a panic */
+		snprintf(qemu->reason, sizeof(qemu->reason), "the guest's kernel stopped");
+	machine->stopped(machine, qemu->reason);
+}
+
+static int spawn(struct qemu *qemu)
+{
+	struct invocation *invocation = &qemu->invocation;
+	char path[MAX_PATH];
+	int output, errors;
+
+	if (invocation->overflow)
+		return -E2BIG;
+	if (!find_program(path, sizeof(path)))
+		return -ENOENT;
+	unsigned keep_count = invocation->handed_over_count;
+	int error = watch_output(qemu, &qemu->console, &output);
+
+	if (!error)
+		error = watch_output(qemu, &qemu->complaints, &errors);
+	if (error)
+		return error;
+	int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (input < 0)
+		return -errno;
+	hand_over(invocation, input);
+	error = child_start(&qemu->child, &(struct child_start){
+		.path = path,
+		.arguments = invocation->arguments,
+		.stdio = { input, output, errors },
+		.keep = invocation->handed_over,
+		.keep_count = keep_count,
+	});
+	if (error)
+		return error;
+	debug("QEMU started %.3f ms after start", host_uptime_ms());
+	qemu->exited = (struct loop_source){
+		.fd = qemu->child.exit_fd, .ready = exited, .context = qemu,
+	};
+	return loop_add(qemu->machine->loop, &qemu->exited, LOOP_READ);
+}
+
+static int assemble(struct qemu *qemu, const char **stage)
+{
+	struct machine *machine = qemu->machine;
+	struct tsc_reading start = tsc_read();
+
+	*stage = "reserve the guest's memory (try a smaller --vm-mem)";
+	add_fixed_arguments(qemu);
+	int error = create_ram(qemu);
+
+	if (error)
+		return error;
+	*stage = "load the guest's kernel";
+	error = create_kernel(qemu);
+	if (!error)
+		error = create_initramfs(qemu);
+	if (error)
+		return error;
+	*stage = "set up the guest's devices";
+	for (unsigned i = 0; i < machine->device_count && !error; i++)
+		error = serve_device(qemu, machine->devices[i]);
+	if (error)
+		return error;
+	*stage = "start " PROGRAM;
+	error = add_command_line(qemu, &start);
+	return error ? error : spawn(qemu);
+}
+
+static void stop(struct machine *machine)
+{
+	struct qemu *qemu = machine->state;
+
+	if (!qemu)
+		return;
+	loop_remove(machine->loop, &qemu->exited);
+	child_kill(&qemu->child);
+	while (qemu->transport_count)
+		vhost_user_close(&qemu->transports[--qemu->transport_count]);
+	close_source(qemu, &qemu->console);
+	close_source(qemu, &qemu->complaints);
+	machine->memory.count = 0;
+	if (qemu->ram)
+		munmap(qemu->ram, machine->memory_size);
+	machine->state = NULL;
+}
+
+static int start(struct machine *machine, char *why, size_t why_size)
+{
+	struct qemu *qemu = &the_qemu;
+	const char *stage;
+
+	*qemu = (struct qemu){
+		.machine = machine, .console.fd = -1, .complaints.fd = -1, .child.exit_fd = -1,
+	};
+	machine->state = qemu;
+	int error = assemble(qemu, &stage);
+
+	/* QEMU has its own copies now. */
+	for (unsigned i = 0; i < qemu->invocation.handed_over_count; i++)
+		close(qemu->invocation.handed_over[i]);
+	if (error) {
+		snprintf(why, why_size, "cannot %s: %s", stage,
+			 error == -EILSEQ ? "the file is damaged" : strerror(-error));
+		stop(machine);
+	}
+	return error;
+}
+
+const struct accelerator accelerator_qemu = {
+	.name = "qemu",
+	.probe = probe,
+	.start = start,
+	.stop = stop,
+};

@@ -135,7 +135,7 @@ void virtio_blk_init(struct virtio_blk *blk, int fd, uint64_t offset, uint64_t s
 		.config = {
 			.capacity = size / VIRTIO_BLK_SECTOR_SIZE +
 				    (size % VIRTIO_BLK_SECTOR_SIZE != 0),
-			.seg_max = VIRTQUEUE_MAX_SIZE - 2,	/* header and status */
+			.seg_max = VIRTQUEUE_MAX_IOV - 2,	/* header and status */
 			.blk_size = VIRTIO_BLK_SECTOR_SIZE,
 		},
 		.fd = fd,

@@ -135,7 +135,7 @@ static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint
 		return;
 	switch (offset) {
 	case QUEUE_NUM:
-		queue->size = value <= VIRTQUEUE_MAX_SIZE ? (uint16_t)value : 0;
+		queue->size = value <= VIRTQUEUE_SIZE ? (uint16_t)value : 0;
 		break;
 	case QUEUE_READY:
 		set_ready(mmio, queue, value);
@@ -202,7 +202,7 @@ static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
 		return (uint32_t)(offered_features(mmio->device) >>
 				  (32 * mmio->device_feature_select));
 	case QUEUE_NUM_MAX:
-		return queue ? VIRTQUEUE_MAX_SIZE : 0;
+		return queue ? VIRTQUEUE_SIZE : 0;
 	case QUEUE_READY:
 		return queue && queue->enabled;
 	case STATUS:

@@ -15,8 +15,9 @@
 
 #include "../mem.h"
 
-#define VIRTQUEUE_MAX_SIZE	256
-#define VIRTQUEUE_MAX_IOV	(VIRTQUEUE_MAX_SIZE)
+#define VIRTQUEUE_SIZE		256	/* entries that our own transport offers */
+#define VIRTQUEUE_MAX_SIZE	1024	/* entries that QEMU's offers, whatever the device wants */
+#define VIRTQUEUE_MAX_IOV	VIRTQUEUE_SIZE	/* descriptors of one request */
 
 struct virtqueue {
 	const struct guest_memory *memory;
