@@ -13,7 +13,7 @@ import typer
 from smolpack import __version__, doctor, inspect
 from smolpack import create as create_verb
 from smolpack import run as run_verb
-from smolpack.errors import FormatError, RunError, SmolpackError, SpecError
+from smolpack.errors import RunError, SmolpackError, SpecError
 from smolpack.sources.base import Source
 from smolpack.sources.directory import DirectorySource
 from smolpack.sources.tar import TarSource
@@ -28,8 +28,8 @@ from smolpack.spec import (
 )
 
 EXIT_FAILURE = 1
-EXIT_USAGE = 2
-EXIT_RUN_FAILURE = 125  # what the launcher itself uses for failures that are not the program's
+# RunError: as the launcher itself ends for a failure that is not the program's.
+EXIT_CODES: dict[type[SmolpackError], int] = {SpecError: 2, RunError: 125}
 
 app = typer.Typer(
     add_completion=False,
@@ -192,19 +192,10 @@ def main() -> NoReturn:
         app(prog_name="smolpack")
     except SmolpackError as error:
         typer.echo(f"smolpack: error: {error}", err=True)
-        sys.exit(_exit_code(error))
+        sys.exit(EXIT_CODES.get(type(error), EXIT_FAILURE))
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGINT)
     sys.exit(0)
-
-
-def _exit_code(error: SmolpackError) -> int:
-    if isinstance(error, SpecError):
-        return EXIT_USAGE
-    running = sys.argv[1:2] == ["run"]
-    if running and isinstance(error, (RunError, FormatError)):
-        return EXIT_RUN_FAILURE
-    return EXIT_FAILURE
 
 
 def _exit_by_signal(number: int, _frame: FrameType | None) -> None:

@@ -32,8 +32,8 @@ def choose(image: BinaryIO, run: RunDefaults) -> str:
     present = next((path for path in candidates if files.stat(path) is not None), None)
     if present is not None:
         raise RootfsError(f"{present} in the root is not an executable file; see `chmod +x`")
-    where = f" in PATH ({_search_path(run)})" if "/" not in program else ""
-    raise RootfsError(f"{program} does not exist in the root{where}; give a program that does")
+    where = f" along PATH={_search_path(run)}" if "/" not in program else ""
+    raise RootfsError(f"{program} is not in the root{where}; name a program that is")
 
 
 def _candidates(program: str, run: RunDefaults) -> Iterator[str]:

@@ -24,6 +24,9 @@ MAX_MESSAGES = 10
 COMPRESSION_LEVEL = 9
 BLOCK_SIZE = 128 << 10
 
+# Less room than this, in bytes, explains a failed write.
+_FULL = 1 << 20
+
 
 @dataclass(frozen=True)
 class Rootfs:
@@ -97,7 +100,7 @@ def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = N
         listener.join()
         process.stderr.close()
     if status != 0:
-        _fail(status, messages)
+        _fail(status, messages, image)
     return Rootfs(sink.digest(), tuple(messages))
 
 
@@ -138,11 +141,15 @@ def _collect(stream: IO[bytes], messages: deque[str]) -> None:
             messages.append(text)
 
 
-def _fail(status: int, messages: deque[str]) -> NoReturn:
+def _fail(status: int, messages: deque[str], image: BinaryIO) -> NoReturn:
+    space = os.fstatvfs(image.fileno())
     if status == -signal.SIGXFSZ:
-        reason = "the file size limit (ulimit -f) is reached"
+        reason = "the file size limit is reached; raise it with `ulimit -f`"
     elif status < 0:
         reason = f"it was killed by {signal.Signals(-status).name}"
+    elif space.f_bavail * space.f_frsize < _FULL:
+        # tar2sqfs itself says no more than "I/O error".
+        reason = "no space left on the target's file system; free some, or change --out"
     else:
         reason = "; ".join(messages) or f"exit status {status}"
     raise RootfsError(f"tar2sqfs could not make the root file system image: {reason}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from smolpack import artifact
-from smolpack.errors import RunError
+from smolpack.errors import FormatError, RunError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -16,11 +16,14 @@ _PR_SET_PDEATHSIG = 1
 def run(path: Path, arguments: Sequence[str]) -> NoReturn:
     """Replaces this process by `path` with `arguments`, to be killed when its parent dies.
 
-    Raises FormatError when `path` is no packed machine and RunError when it cannot be executed.
+    Raises RunError when `path` is no packed machine or cannot be executed.
     """
     parent = os.getppid()
-    with artifact.opened(path):
-        pass
+    try:
+        with artifact.opened(path):
+            pass
+    except FormatError as error:
+        raise RunError(str(error)) from error
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise RunError(f"prctl(PR_SET_PDEATHSIG): {os.strerror(ctypes.get_errno())}")
