@@ -436,22 +436,22 @@ static int check_header(const struct vhost_user_message *message)
 static int receive_fds(struct vhost_user *transport, struct msghdr *header)
 {
 	int error = header->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	const struct cmsghdr *part = CMSG_FIRSTHDR(header);
 
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
-		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+		return error;
+	size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		for (size_t i = 0; i < count; i++) {
-			int fd;
+	/* One control message at most: the kernel puts all descriptors into it. */
+	for (size_t i = 0; i < count; i++) {
+		int fd;
 
-			memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
-			if (transport->fd_count < VHOST_USER_MAX_REGIONS) {
-				transport->fds[transport->fd_count++] = fd;
-			} else {
-				close(fd);
-				error = -EPROTO;
-			}
+		memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
+		if (transport->fd_count < VHOST_USER_MAX_REGIONS) {
+			transport->fds[transport->fd_count++] = fd;
+		} else {
+			close(fd);
+			error = -EPROTO;
 		}
 	}
 	return error;
