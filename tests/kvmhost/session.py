@@ -3,6 +3,7 @@
 import os
 import selectors
 import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -68,7 +69,12 @@ class Session:
                         self.receive()
             # One more was begun than was fetched.
             for fetch, tar in zip(self.fetches, self.received, strict=False):
-                fetch.unpack(tar)
+                try:
+                    fetch.unpack(tar)
+                except HostError as error:
+                    if self.status == 0:
+                        raise
+                    print(f"kvmhost: {error}", file=sys.stderr)
         return self.status
 
     def send(self, data: bytes = b"") -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import select
 import shutil
 import subprocess
 import textwrap
@@ -109,7 +110,7 @@ def test_host(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("moved")
     (tmp_path / "test_inside.py").write_text(SUITE)
     report = tmp_path / "report.xml"
-    files = ["--file", tree, "--file", f"{tmp_path}/file:/opt/elsewhere/name"]
+    files: list[str | Path] = ["--file", tree, "--file", f"{tmp_path}/file:/opt/elsewhere/name"]
     files += ["--file", tmp_path / "test_inside.py"]
     command = "python3 -m pytest -q --junit-xml=out/report.xml test_inside.py"
     done = run(*files, "--fetch", f"/work/out/report.xml:{report}", "--", *command.split())
@@ -127,6 +128,7 @@ def test_streams(tmp_path: Path) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
         sys.stderr.write(hashlib.sha256(data).hexdigest())
+        sys.stderr.flush()
         # Held open by a background process: must not keep the command from ending.
         subprocess.Popen(["sleep", "1000"])
         os.kill(os.getpid(), 9)
@@ -152,13 +154,27 @@ def test_user_status_and_missing_fetch(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_time_limit_and_no_leftovers() -> None:
-    """At the limit everything ends, QEMU too, with 124 and one line."""
-    marker = f"kvmhost-test-{os.getpid()}"
-    done = run("--timeout", "25", "--", "sh", "-c", f": {marker}; echo up; sleep 1000")
+def qemu_of(pid: int) -> int:
+    """The QEMU that a running `run` has started (setpriv becomes it)."""
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def test_killed_run_leaves_no_qemu() -> None:
+    with subprocess.Popen([RUN, "--", "sh", "-c", "echo up; sleep 1000"], stdout=-1) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(3) == b"up\n"
+        qemu = os.pidfd_open(qemu_of(process.pid))
+        process.kill()
+        assert select.select([qemu], [], [], 30)[0]
+        os.close(qemu)
+
+
+def test_time_limit() -> None:
+    """At the limit everything ends with 124 and one line, here before the host has booted."""
+    done = run("--timeout", "1", "--", "sleep", "1000")
     assert done.returncode == 124
-    assert done.stdout == b"up\n"
-    assert done.stderr == b"kvmhost: time limit of 25 s reached\n"
+    assert done.stderr == b"kvmhost: time limit of 1 s reached\n"
 
 
 @pytest.mark.parametrize(
