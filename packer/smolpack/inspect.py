@@ -3,13 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from smolpack import artifact, config
+from smolpack import artifact, config, kernel
 from smolpack import format as layout
 from smolpack.artifact import Artifact
 from smolpack.config import Config
-from smolpack.errors import FormatError
 from smolpack.format import SectionType
 from smolpack.spec import format_size
 
@@ -28,11 +27,13 @@ def inspect(path: Path) -> Info:
     """Reads and checks a packed machine; raises FormatError naming `path` and the defect."""
     with artifact.opened(path) as (file, contents):
         settings = contents.section(SectionType.CONFIG)
+        stored_kernel = contents.section(SectionType.KERNEL)
+        file.seek(stored_kernel.offset)
         return Info(
             path,
             contents,
             config.decode(artifact.read_section(file, settings)),
-            _kernel_image_size(file, contents.section(SectionType.KERNEL)),
+            kernel.check_section(file, stored_kernel.size).image_size,
         )
 
 
@@ -97,14 +98,6 @@ def as_text(info: Info) -> str:
             f"{_mebibytes(section.size):>11} {section.size / size:>8.1%}"
         )
     return "\n".join(lines)
-
-
-def _kernel_image_size(file: BinaryIO, section: artifact.Section) -> int:
-    file.seek(section.offset)
-    header = layout.Kernel.unpack(file.read(min(section.size, layout.Kernel.disk_size())))
-    if header.image_size == 0:
-        raise FormatError("damaged: the kernel is empty")
-    return header.image_size
 
 
 def _mebibytes(size: int) -> str:

@@ -12,11 +12,12 @@ import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
 from smolpack import format as layout
-from smolpack.errors import KernelError, SmolpackError
+from smolpack.errors import FormatError, KernelError, SmolpackError
 
 DEFAULT_FRAMES = 4
 COMPRESSION_LEVEL = 19
@@ -123,6 +124,37 @@ def encode(
         stored.append(data)
         offset += len(data)
     return b"".join([header.pack(), *index, *stored])
+
+
+def check_section(file: BinaryIO, size: int) -> layout.Kernel:
+    """Reads and checks header and frame index of the kernel section of `size` bytes that starts
+    at `file`'s position; raises FormatError naming the first defect."""
+    header = layout.Kernel.unpack(file.read(min(size, layout.Kernel.disk_size())))
+    image_end = header.load_address + header.image_size
+    if header.load_address % layout.PAGE_SIZE:
+        raise FormatError("damaged: the kernel's load address is not page-aligned")
+    if not header.load_address <= header.entry < image_end:
+        raise FormatError("damaged: the kernel's entry point is outside its image")
+    if header.memory_size < header.image_size:
+        raise FormatError("damaged: the kernel needs less memory than its image has")
+    if header.encoding not in list(layout.Encoding):
+        raise FormatError(f"made by a newer smolpack: unknown kernel encoding {header.encoding}")
+    if not 1 <= header.frame_count <= layout.MAX_FRAMES:
+        raise FormatError(f"damaged: the kernel has {header.frame_count} frames")
+    stored_at = header.disk_size() + header.frame_count * layout.Frame.disk_size()
+    filled = 0
+    for _ in range(header.frame_count):
+        frame = layout.Frame.unpack(file.read(layout.Frame.disk_size()))
+        if frame.offset < stored_at or frame.offset + frame.size > size:
+            raise FormatError("damaged: a frame of the kernel is outside its section")
+        if frame.image_offset != filled:
+            raise FormatError("damaged: the kernel's frames leave a gap")
+        if header.encoding == layout.Encoding.RAW and frame.size != frame.image_size:
+            raise FormatError("damaged: a raw frame of the kernel has a wrong size")
+        filled += frame.image_size
+    if filled != header.image_size:
+        raise FormatError("damaged: the kernel's frames do not add up to its image")
+    return header
 
 
 def _address(segment: _Segment) -> int:

@@ -1,0 +1,70 @@
+"""Fixtures of the packer's tests: stand-in assets, a small root, the command."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from smolpack import assets, kernel
+from support import BANNER, Cli, make_vmlinux
+
+
+@pytest.fixture(name="vmlinux")
+def _vmlinux(tmp_path: Path) -> Path:
+    path = tmp_path / "vmlinux"
+    content = BANNER.ljust(5000, b"\x90")
+    path.write_bytes(make_vmlinux(((0x100_0000, content, 9000),)))
+    return path
+
+
+@pytest.fixture(name="asset_root")
+def _asset_root(tmp_path: Path, vmlinux: Path) -> Path:
+    """Assets whose launcher is a shell script: enough for everything but booting."""
+    root = tmp_path / "assets"
+    directory = root / "x86_64"
+    directory.mkdir(parents=True)
+    (directory / "launcher").write_bytes(b'#!/bin/sh\nprintf "%s\\n" "$0" "$@"\nexit 7\n')
+    (directory / "initramfs.cpio").write_bytes(b"070701")
+    (directory / "kernel").write_bytes(kernel.encode(kernel.load(vmlinux)))
+    (directory / "kernel.json").write_text(
+        json.dumps({"version": "6.12.1-test", "config_sha256": "ab" * 32})
+    )
+    return root
+
+
+@pytest.fixture(name="with_assets")
+def _with_assets(monkeypatch: pytest.MonkeyPatch, asset_root: Path) -> Path:
+    """The same for code that is called in this process."""
+    monkeypatch.setattr(assets, "ROOT", asset_root)
+    return asset_root
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> Path:
+    """A root with a shell that is a symlink, as on Debian."""
+    root = tmp_path / "tree"
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin/dash").write_bytes(b"#!")
+    (root / "usr/bin/dash").chmod(0o755)
+    (root / "usr/bin/sh").symlink_to("dash")
+    (root / "bin").symlink_to("usr/bin")
+    (root / "etc").mkdir()
+    (root / "etc/motd").write_text("hello\n")
+    return root
+
+
+@pytest.fixture(name="cli")
+def _cli(asset_root: Path) -> Cli:
+    program = (
+        "import pathlib, sys; from smolpack import assets, cli; "
+        f"assets.ROOT = pathlib.Path({str(asset_root)!r}); cli.main()"
+    )
+    return Cli((sys.executable, "-c", program))
+
+
+def pytest_report_header() -> str:
+    """Names the tool whose behaviour the tests depend on."""
+    path = shutil.which("tar2sqfs")
+    return f"tar2sqfs: {path or 'missing: install squashfs-tools-ng'}"
