@@ -18,7 +18,7 @@ struct failure {
 };
 
 /* Tries each directory of PATH, as execvp(3) does; returns only when all fail. */
-static void execute(const struct program *program, struct failure *failure)
+static void execute(const struct program *program, volatile struct failure *failure)
 {
 	const char *name = program->arguments[0], *directory, *end;
 	bool denied = false;
@@ -71,7 +71,7 @@ static int become(const struct identity *identity)
  * program or exits; writes nothing but *failure.
  */
 static void child(const struct program *program, const struct identity *identity,
-		  const int descriptors[3], int terminal, struct failure *failure)
+		  const int descriptors[3], int terminal, volatile struct failure *failure)
 {
 	sigset_t none;
 
@@ -157,18 +157,21 @@ static int explain(const struct program *program, const struct identity *identit
 pid_t spawn(const struct program *program, const struct identity *identity,
 	    const int descriptors[3], int terminal, struct error *error)
 {
-	struct failure failure = { .step = NOTHING };
 	/* the child's memory is ours, so it needs no pipe to tell us what went wrong, and
-	 * copying our page tables, in order to throw them away, is saved */
+	 * copying our page tables, in order to throw them away, is saved; volatile, because
+	 * the compiler does not see that the child changes it */
+	volatile struct failure shared = { .step = NOTHING };
+	struct failure failure;
 	pid_t pid = vfork();
 
 	if (pid < 0)
 		return error_set(error, ERROR_MACHINE, "cannot start a process: %s",
 				 strerror(errno));
 	if (!pid) {
-		child(program, identity, descriptors, terminal, &failure);
+		child(program, identity, descriptors, terminal, &shared);
 		_exit(ERROR_MACHINE);
 	}
+	failure = shared;
 	if (!failure.error)
 		return pid;
 	return explain(program, identity, &failure, error);
