@@ -1,0 +1,38 @@
+# The C unit tests: every tests/c/*_test.c becomes a program, with sanitizers on.
+#
+# Its first line, `// sources: stub/mem.c …`, names what it is linked with; zstd.c stands
+# for the library. The agent's tests (guest_*) have a rule of their own in guest/guest.mk.
+
+UNIT_OUT := $(BUILD)/tests
+UNIT_CFLAGS := $(C_WARNINGS) -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -Istub -Itests/c -I$(ZSTD)
+UNIT_NAMES := $(filter-out guest_%,$(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/*_test.c))))
+UNIT_PROGRAMS := $(UNIT_NAMES:%=$(UNIT_OUT)/%)
+
+$(UNIT_OUT)/stub/%.o: stub/%.c tests/c/unit.mk | $(ZSTD)/zstd.h
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -MMD -c $< -o $@
+
+$(UNIT_OUT)/%_test.o: tests/c/%_test.c tests/c/unit.mk | $(ZSTD)/zstd.h
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -MMD -c $< -o $@
+
+$(UNIT_OUT)/zstd.o: $(ZSTD)/zstd.h
+	@mkdir -p $(@D)
+	$(CC) -O2 -w -c $(ZSTD)/zstd.c -o $@
+
+unit_sources = $(shell sed -n '1s|^// sources:||p' tests/c/$(1).c)
+define UNIT_PROGRAM
+$(UNIT_OUT)/$(1): $(UNIT_OUT)/$(1).o $(patsubst %.c,$(UNIT_OUT)/%.o,$(call unit_sources,$(1)))
+	$$(CC) -fsanitize=address,undefined -pthread $$^ -o $$@
+endef
+$(foreach name,$(UNIT_NAMES),$(eval $(call UNIT_PROGRAM,$(name))))
+
+.PHONY: c-unit-test
+c-unit-test: $(UNIT_PROGRAMS) guest-test
+	@failed=0; for name in $(UNIT_NAMES); do \
+		printf '%s: ' $$name; \
+		$(UNIT_OUT)/$$name || { failed=1; echo "$$name: FAILED"; }; \
+	done; exit $$failed
+
+-include $(wildcard $(UNIT_OUT)/*.d $(UNIT_OUT)/stub/*.d $(UNIT_OUT)/stub/*/*.d)
