@@ -71,7 +71,7 @@ static inline uint16_t *driver_used(struct fake_driver *driver)
 	return driver_at(driver, DRIVER_USED);
 }
 
-/* The event words: which used index the driver wants to hear of, and which avail index the device. */
+/* The event words: the used index that the driver waits for, and the avail index for the device. */
 static inline uint16_t *driver_used_event(struct fake_driver *driver)
 {
 	return driver_avail(driver) + 2 + driver->size;

@@ -84,7 +84,7 @@ static void put_header(uint32_t type, uint64_t sector)
 	memcpy(driver_at(&driver, HEADER), &header, sizeof(header));
 }
 
-/* Submit what starts at descriptor 0. Return: the length that the device reports, -1: not given back. */
+/* Submit what starts at descriptor 0. Return: the length that comes back, -1 when nothing does. */
 static long long run(void)
 {
 	struct driver_used element;

@@ -208,7 +208,7 @@ static void test_interrupt_flag(void)
 	driver_close(&driver);
 }
 
-/* Whether pushing @count elements from index @before on is to interrupt a driver that wants @event. */
+/* Do @count elements pushed from index @before on interrupt a driver that waits for @event? */
 static bool crosses(uint16_t before, unsigned count, uint16_t event)
 {
 	open_at(before);
