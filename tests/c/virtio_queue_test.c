@@ -144,6 +144,7 @@ static void test_indirect_was_not_offered(void)
 static void test_more_requests_than_fit(void)
 {
 	open_at(0);
+	driver_describe(&driver, 0, DRIVER_BUFFERS, 4, DESC_WRITE, 0);
 	driver_avail(&driver)[1] = SIZE + 1;
 	check_broken();
 }
