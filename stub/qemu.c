@@ -5,12 +5,9 @@
  * Guest RAM is a memfd that both map, kernel and initramfs are memfds as well, and
  * every device is ours, served over vhost-user. QEMU sees no file and no network.
  */
-#include <assert.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "elf_kernel.h"
 #include "host/child.h"
 #include "host/host.h"
 #include "hv/tsc_x86.h"
@@ -171,73 +169,17 @@ static int create_ram(struct qemu *qemu)
 	return error;
 }
 
-/* What QEMU wants to see in front of the kernel's image: where it goes, and the PVH entry. */
-struct elf_kernel {
-	Elf64_Ehdr	header;
-	Elf64_Phdr	load;
-	Elf64_Phdr	notes;
-	Elf64_Nhdr	note;
-	char		note_name[4];
-	uint64_t	note_entry;
-};
-
-#define ELF_NOTE_XEN_PHYS32_ENTRY	18
-#define ELF_IMAGE_OFFSET		4096
-
-static struct elf_kernel describe(const struct format_kernel *kernel)
-{
-	return (struct elf_kernel){
-		.header = {
-			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-				     EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_version = EV_CURRENT,
-			.e_entry = kernel->entry,
-			.e_phoff = offsetof(struct elf_kernel, load),
-			.e_ehsize = sizeof(Elf64_Ehdr),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2,
-		},
-		.load = {
-			.p_type = PT_LOAD,
-			.p_flags = PF_R | PF_W | PF_X,
-			.p_offset = ELF_IMAGE_OFFSET,
-			.p_vaddr = kernel->load_address,
-			.p_paddr = kernel->load_address,
-			.p_filesz = kernel->image_size,
-			.p_memsz = kernel->memory_size,
-			.p_align = ELF_IMAGE_OFFSET,
-		},
-		.notes = {
-			.p_type = PT_NOTE,
-			.p_offset = offsetof(struct elf_kernel, note),
-			.p_filesz = sizeof(struct elf_kernel) - offsetof(struct elf_kernel, note),
-			.p_align = sizeof(uint32_t),
-		},
-		.note = {
-			.n_namesz = sizeof("Xen"),
-			.n_descsz = sizeof(uint64_t),
-			.n_type = ELF_NOTE_XEN_PHYS32_ENTRY,
-		},
-		.note_name = "Xen",
-		.note_entry = kernel->entry,
-	};
-}
-
 static int create_kernel(struct qemu *qemu)
 {
 	const struct kernel *kernel = qemu->machine->kernel;
-	struct elf_kernel elf = describe(&kernel->header);
-	uint64_t size = ELF_IMAGE_OFFSET + kernel->header.image_size;
+	uint64_t size = elf_kernel_size(kernel);
 	uint8_t *data;
 	int fd = create_memory("kernel", size, &data);
 
 	if (fd < 0)
 		return fd;
 	hand_over(&qemu->invocation, fd);
-	memcpy(data, &elf, sizeof(elf));
-	int error = kernel_inflate(kernel, data + ELF_IMAGE_OFFSET, host_cpu_count());
+	int error = elf_kernel_write(kernel, data, host_cpu_count());
 
 	munmap(data, size);
 	add(&qemu->invocation, "-kernel");

@@ -5,8 +5,9 @@
 STUB_OUT := $(BUILD)/stub
 STUB_SOURCES := $(addprefix stub/, \
 	launcher.c artifact.c kernel.c options.c program.c info.c session.c stream.c control.c log.c \
-	machine.c vm.c run.c boot_x86.c bus.c mem.c serial.c qemu.c \
-	virtio/queue.c virtio/mmio.c virtio/vhost_user.c virtio/blk.c virtio/vsock.c virtio/rng.c \
+	machine.c vm.c run.c boot_x86.c bus.c mem.c serial.c qemu.c elf_kernel.c \
+	virtio/queue.c virtio/mmio.c virtio/vhost_user.c virtio/vhost_user_wire.c \
+	virtio/blk.c virtio/vsock.c virtio/rng.c \
 	hv/kvm.c hv/kvm_x86.c hv/tsc_x86.c \
 	host/linux_host.c host/linux_child.c host/linux_loop.c host/linux_signals.c host/linux_stdstream.c \
 	host/posix_terminal.c)
@@ -17,9 +18,6 @@ STUB_LDFLAGS := -static -pie -Wl,--gc-sections -s
 
 # The decoder alone is used: the linker drops the rest.
 ZSTD_CFLAGS := -O2 -fPIE -ffunction-sections -fdata-sections -DZSTD_LEGACY_SUPPORT=0 -w
-
-# The C library's CMSG_NXTHDR compares a size with a difference.
-$(STUB_OUT)/virtio/vhost_user.o: STUB_CFLAGS += -Wno-sign-compare
 
 $(STUB_OUT)/%.o: stub/%.c | $(ZSTD)/zstd.h
 	@mkdir -p $(@D)

@@ -3,17 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER_SIZE		offsetof(struct vhost_user_message, payload)
-#define CONFIG_HEADER_SIZE	offsetof(struct vhost_user_message, payload.config.bytes) - HEADER_SIZE
-
-#define FLAGS_VERSION		1u
-#define FLAGS_VERSION_MASK	3u
-#define FLAGS_REPLY		4u
+#define CONFIG_HEADER_SIZE	(3 * sizeof(uint32_t))
 
 #define F_PROTOCOL_FEATURES	(1ull << 30)
 #define PROTOCOL_F_CONFIG	(1ull << 9)
@@ -52,38 +45,10 @@ static uint64_t offered_protocol_features(const struct vhost_user *transport)
 	return transport->device->class->config_size ? PROTOCOL_F_CONFIG : 0;
 }
 
-/* Answers with the message at hand, @size bytes of its payload. */
-static int reply(struct vhost_user *transport, uint32_t size)
-{
-	struct vhost_user_message *message = &transport->message;
-	size_t total = HEADER_SIZE + size;
-
-	message->flags = FLAGS_VERSION | FLAGS_REPLY;
-	message->size = size;
-	/* The front end waits for it: that it does not fit into the socket is no honest case. */
-	ssize_t sent = send(transport->socket.fd, message, total, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (sent < 0)
-		return -errno;
-	return (size_t)sent == total ? 0 : -EPROTO;
-}
-
 static int reply_u64(struct vhost_user *transport, uint64_t value)
 {
-	transport->message.payload.u64 = value;
-	return reply(transport, sizeof(value));
-}
-
-/* The descriptor that came with the message, which the caller now owns; -1: none did. */
-static int take_fd(struct vhost_user *transport)
-{
-	return transport->fd_count ? transport->fds[--transport->fd_count] : -1;
-}
-
-static void drop_fds(struct vhost_user *transport)
-{
-	while (transport->fd_count)
-		close(take_fd(transport));
+	transport->wire.message.payload.u64 = value;
+	return vhost_user_reply(&transport->wire, sizeof(value));
 }
 
 static void replace_fd(int *at, int fd)
@@ -168,7 +133,7 @@ static int get_features(struct vhost_user *transport)
 
 static int set_features(struct vhost_user *transport)
 {
-	uint64_t features = transport->message.payload.u64;
+	uint64_t features = transport->wire.message.payload.u64;
 
 	if (features & ~offered_features(transport))
 		return -EINVAL;
@@ -190,7 +155,7 @@ static int get_protocol_features(struct vhost_user *transport)
 
 static int set_protocol_features(struct vhost_user *transport)
 {
-	uint64_t features = transport->message.payload.u64;
+	uint64_t features = transport->wire.message.payload.u64;
 
 	return features & ~offered_protocol_features(transport) ? -EINVAL : 0;
 }
@@ -201,10 +166,10 @@ static int set_protocol_features(struct vhost_user *transport)
  */
 static int set_mem_table(struct vhost_user *transport)
 {
-	const struct vhost_user_message *message = &transport->message;
+	const struct vhost_user_message *message = &transport->wire.message;
 	uint32_t count = message->payload.memory.count;
 
-	if (count > VHOST_USER_MAX_REGIONS || count != transport->fd_count ||
+	if (count > VHOST_USER_MAX_REGIONS || count != transport->wire.fd_count ||
 	    message->size != 2 * sizeof(uint32_t) + count * sizeof(struct vhost_user_region))
 		return -EINVAL;
 	transport->region_count = 0;
@@ -235,8 +200,8 @@ static bool translate(const struct vhost_user *transport, uint64_t user, uint64_
 
 static int set_vring_num(struct vhost_user *transport)
 {
-	uint32_t index = transport->message.payload.vring.index;
-	uint32_t size = transport->message.payload.vring.value;
+	uint32_t index = transport->wire.message.payload.vring.index;
+	uint32_t size = transport->wire.message.payload.vring.value;
 
 	if (!ring_at(transport, index) || size > VIRTQUEUE_MAX_SIZE ||
 	    transport->device->queues[index].enabled)
@@ -247,7 +212,7 @@ static int set_vring_num(struct vhost_user *transport)
 
 static int set_vring_addr(struct vhost_user *transport)
 {
-	const struct vhost_user_message *message = &transport->message;
+	const struct vhost_user_message *message = &transport->wire.message;
 	uint32_t index = message->payload.rings.index;
 
 	if (!ring_at(transport, index))
@@ -264,8 +229,8 @@ static int set_vring_addr(struct vhost_user *transport)
 
 static int set_vring_base(struct vhost_user *transport)
 {
-	uint32_t index = transport->message.payload.vring.index;
-	uint32_t next_avail = transport->message.payload.vring.value;
+	uint32_t index = transport->wire.message.payload.vring.index;
+	uint32_t next_avail = transport->wire.message.payload.vring.value;
 
 	if (!ring_at(transport, index) || next_avail > UINT16_MAX ||
 	    transport->device->queues[index].enabled)
@@ -278,7 +243,7 @@ static int set_vring_base(struct vhost_user *transport)
 static int get_vring_base(struct vhost_user *transport)
 {
 	struct virtio_device *device = transport->device;
-	uint32_t index = transport->message.payload.vring.index;
+	uint32_t index = transport->wire.message.payload.vring.index;
 	struct vhost_user_ring *ring = ring_at(transport, index);
 
 	if (!ring)
@@ -293,18 +258,18 @@ static int get_vring_base(struct vhost_user *transport)
 		any |= device->queues[i].enabled;
 	if (!any && device->class->reset)
 		device->class->reset(device);
-	transport->message.payload.vring.value = ring->next_avail;
-	return reply(transport, sizeof(transport->message.payload.vring));
+	transport->wire.message.payload.vring.value = ring->next_avail;
+	return vhost_user_reply(&transport->wire, sizeof(transport->wire.message.payload.vring));
 }
 
 static int set_vring_enable(struct vhost_user *transport)
 {
-	uint32_t index = transport->message.payload.vring.index;
+	uint32_t index = transport->wire.message.payload.vring.index;
 	struct vhost_user_ring *ring = ring_at(transport, index);
 
 	if (!ring)
 		return -EINVAL;
-	ring->wanted = transport->message.payload.vring.value != 0;
+	ring->wanted = transport->wire.message.payload.vring.value != 0;
 	return update_ring(transport, index);
 }
 
@@ -314,13 +279,13 @@ static int set_vring_enable(struct vhost_user *transport)
  */
 static int take_ring_fd(struct vhost_user *transport, unsigned *index, int *fd)
 {
-	uint64_t value = transport->message.payload.u64;
+	uint64_t value = transport->wire.message.payload.u64;
 
 	*index = (unsigned)(value & VRING_INDEX_MASK);
 	if (value & ~(uint64_t)(VRING_INDEX_MASK | VRING_NO_FD) || !ring_at(transport, *index) ||
-	    transport->fd_count != !(value & VRING_NO_FD))
+	    transport->wire.fd_count != !(value & VRING_NO_FD))
 		return -EINVAL;
-	*fd = take_fd(transport);
+	*fd = vhost_user_take_fd(&transport->wire);
 	/* Neither reading nor writing an event may ever block the loop. */
 	if (*fd >= 0 && fcntl(*fd, F_SETFL, O_NONBLOCK) < 0) {
 		int error = -errno;
@@ -369,7 +334,7 @@ static int set_vring_err(struct vhost_user *transport)
 
 static int get_config(struct vhost_user *transport)
 {
-	struct vhost_user_message *message = &transport->message;
+	struct vhost_user_message *message = &transport->wire.message;
 	const struct virtio_device *device = transport->device;
 	uint32_t offset = message->payload.config.offset;
 	uint32_t size = message->payload.config.size;
@@ -384,7 +349,7 @@ static int get_config(struct vhost_user *transport)
 		memcpy(message->payload.config.bytes, (const uint8_t *)device->config + offset,
 		       part < size ? part : size);
 	}
-	return reply(transport, message->size);
+	return vhost_user_reply(&transport->wire, message->size);
 }
 
 static int set_config(struct vhost_user *transport)
@@ -418,115 +383,32 @@ static const struct {
 	[SET_CONFIG]		= { CONFIG_HEADER_SIZE, PAYLOAD(config), 0, set_config },
 };
 
-/* Return: 0 when the header at hand starts a message that we know, of a size that it can have. */
-static int check_header(const struct vhost_user_message *message)
-{
-	if ((message->flags & FLAGS_VERSION_MASK) != FLAGS_VERSION || message->flags & FLAGS_REPLY)
-		return -EPROTO;
-	if (message->request >= sizeof(requests) / sizeof(requests[0]) ||
-	    !requests[message->request].handle)
-		return -EOPNOTSUPP;
-	if (message->size < requests[message->request].min_size ||
-	    message->size > requests[message->request].max_size)
-		return -EMSGSIZE;
-	return 0;
-}
-
-/* Keeps the descriptors that came with a piece of a message. */
-static int receive_fds(struct vhost_user *transport, struct msghdr *header)
-{
-	int error = header->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-	const struct cmsghdr *part = CMSG_FIRSTHDR(header);
-
-	if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-		return error;
-	size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	/* One control message at most: the kernel puts all descriptors into it. */
-	for (size_t i = 0; i < count; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
-		if (transport->fd_count < VHOST_USER_MAX_REGIONS) {
-			transport->fds[transport->fd_count++] = fd;
-		} else {
-			close(fd);
-			error = -EPROTO;
-		}
-	}
-	return error;
-}
-
-/*
- * Receives up to the end of the header or of the payload, never past it.
- *
- * Return: 1 when that much is there, 0 when more must come, -ECONNRESET when the
- * front end is gone, or another negative errno.
- */
-static int receive(struct vhost_user *transport, size_t end)
-{
-	union {
-		struct cmsghdr	align;
-		char		bytes[CMSG_SPACE(VHOST_USER_MAX_REGIONS * sizeof(int))];
-	} control;
-	struct iovec iov = {
-		.iov_base = (char *)&transport->message + transport->received,
-		.iov_len = end - transport->received,
-	};
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	if (iov.iov_len == 0)
-		return 1;
-	ssize_t got = recvmsg(transport->socket.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (got == 0)
-		return -ECONNRESET;
-	int error = receive_fds(transport, &header);
-
-	if (error)
-		return error;
-	transport->received += (size_t)got;
-	return transport->received == end;
-}
-
-/* Return: 1 when a message was served, 0 when more of it must come, or a negative errno. */
+/* Return: 0 when the message at hand was served, or a negative errno. */
 static int serve(struct vhost_user *transport)
 {
-	const struct vhost_user_message *message = &transport->message;
-	int result;
+	const struct vhost_user_message *message = &transport->wire.message;
+	uint32_t request = message->request;
 
-	if (transport->received < HEADER_SIZE) {
-		result = receive(transport, HEADER_SIZE);
-		if (result <= 0)
-			return result;
-		result = check_header(message);
-		if (result)
-			return result;
-	}
-	result = receive(transport, HEADER_SIZE + message->size);
-	if (result <= 0)
-		return result;
-	if (transport->fd_count > requests[message->request].max_fds)
+	if (request >= sizeof(requests) / sizeof(requests[0]) || !requests[request].handle)
+		return -EOPNOTSUPP;
+	if (message->size < requests[request].min_size ||
+	    message->size > requests[request].max_size)
+		return -EMSGSIZE;
+	if (transport->wire.fd_count > requests[request].max_fds)
 		return -EPROTO;
-	result = requests[message->request].handle(transport);
-	drop_fds(transport);
-	transport->received = 0;
-	return result ? result : 1;
+	return requests[request].handle(transport);
 }
 
 static void readable(struct loop_source *source, unsigned events)
 {
 	struct vhost_user *transport = source->context;
-	int result = serve(transport);
+	int result = vhost_user_receive(&transport->wire);
 
 	(void)events;	/* a hangup shows when everything that was sent has been read */
+	if (result > 0) {
+		result = serve(transport);
+		vhost_user_finish(&transport->wire);
+	}
 	if (result < 0) {
 		vhost_user_close(transport);
 		transport->closed(transport, result == -ECONNRESET ? 0 : result);
@@ -544,8 +426,7 @@ int vhost_user_open(struct vhost_user *transport, struct virtio_device *device,
 	};
 	transport->region_count = 0;
 	transport->features = 0;
-	transport->received = 0;
-	transport->fd_count = 0;
+	transport->wire = (struct vhost_user_wire){ .fd = fd };
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		transport->rings[i] = (struct vhost_user_ring){
 			.kick = { .fd = -1, .ready = kicked, .context = transport },
@@ -571,5 +452,5 @@ void vhost_user_close(struct vhost_user *transport)
 		replace_fd(&transport->rings[i].kick.fd, -1);
 		replace_fd(&transport->rings[i].call_fd, -1);
 	}
-	drop_fds(transport);
+	vhost_user_finish(&transport->wire);
 }

@@ -13,47 +13,7 @@
 
 #include "../loop.h"
 #include "device.h"
-
-#define VHOST_USER_MAX_REGIONS	8
-#define VHOST_USER_MAX_CONFIG	256
-
-/* A part of guest memory and where the front end has it mapped. */
-struct vhost_user_region {
-	uint64_t	gpa;
-	uint64_t	size;
-	uint64_t	user;		/* the front end's own virtual address */
-	uint64_t	file_offset;
-};
-
-/* Messages as they stand on the socket, in host byte order. */
-struct vhost_user_message {
-	uint32_t	request;
-	uint32_t	flags;
-	uint32_t	size;		/* bytes of payload that follow */
-	union {
-		uint64_t	u64;
-		struct {
-			uint32_t	index;
-			uint32_t	value;
-		} vring;
-		struct {
-			uint32_t	index;
-			uint32_t	flags;
-			uint64_t	desc, used, avail, log;
-		} rings;
-		struct {
-			uint32_t	count;
-			uint32_t	padding;
-			struct vhost_user_region regions[VHOST_USER_MAX_REGIONS];
-		} memory;
-		struct {
-			uint32_t	offset;
-			uint32_t	size;
-			uint32_t	flags;
-			uint8_t		bytes[VHOST_USER_MAX_CONFIG];
-		} config;
-	} __attribute__((packed)) payload;
-} __attribute__((packed));
+#include "vhost_user_wire.h"
 
 struct vhost_user_ring {
 	struct loop_source	kick;		/* the driver's notifications */
@@ -67,6 +27,7 @@ struct vhost_user {
 	const struct guest_memory *memory;
 	struct loop		*loop;
 	struct loop_source	socket;
+	struct vhost_user_wire	wire;
 	struct vhost_user_ring	rings[VIRTIO_MAX_QUEUES];
 	struct vhost_user_region regions[VHOST_USER_MAX_REGIONS];
 	unsigned		region_count;
@@ -78,12 +39,6 @@ struct vhost_user {
 	 */
 	void			(*closed)(struct vhost_user *transport, int error);
 	void			*context;	/* the owner of ->closed */
-
-	/* The message that is being received. */
-	struct vhost_user_message message;
-	size_t			received;
-	int			fds[VHOST_USER_MAX_REGIONS];
-	unsigned		fd_count;
 };
 
 /**

@@ -1,4 +1,4 @@
-// sources: stub/mem.c stub/virtio/queue.c stub/virtio/vhost_user.c stub/host/linux_loop.c
+// sources: stub/mem.c stub/virtio/queue.c stub/virtio/vhost_user.c stub/virtio/vhost_user_wire.c stub/host/linux_loop.c
 /* The vhost-user transport, driven by a small front end: honest first, then hostile. */
 #include <dirent.h>
 #include <errno.h>
