@@ -28,12 +28,11 @@ def inspect(path: Path) -> Info:
     with artifact.opened(path) as (file, contents):
         settings = contents.section(SectionType.CONFIG)
         stored_kernel = contents.section(SectionType.KERNEL)
-        file.seek(stored_kernel.offset)
         return Info(
             path,
             contents,
             config.decode(artifact.read_section(file, settings)),
-            kernel.check_section(file, stored_kernel.size).image_size,
+            kernel.check_section(file, stored_kernel.offset, stored_kernel.size).image_size,
         )
 
 

@@ -126,9 +126,10 @@ def encode(
     return b"".join([header.pack(), *index, *stored])
 
 
-def check_section(file: BinaryIO, size: int) -> layout.Kernel:
-    """Reads and checks header and frame index of the kernel section of `size` bytes that starts
-    at `file`'s position; raises FormatError naming the first defect."""
+def check_section(file: BinaryIO, offset: int, size: int) -> layout.Kernel:
+    """Reads and checks header and frame index of the kernel section of `size` bytes at `offset`
+    of `file`; raises FormatError naming the first defect."""
+    file.seek(offset)
     header = layout.Kernel.unpack(file.read(min(size, layout.Kernel.disk_size())))
     image_end = header.load_address + header.image_size
     if header.load_address % layout.PAGE_SIZE:

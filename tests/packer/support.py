@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from smolpack import rootfs
+from smolpack.sources.base import Source
+
 PVH_ENTRY = 0x100_0010
 
 
@@ -78,9 +81,11 @@ def failure(done: subprocess.CompletedProcess[bytes], status: int = 1) -> str:
 
 def image_members(image: Path) -> dict[str, tarfile.TarInfo]:
     """What a squashfs image holds, by path without leading `./` (the root is ``)."""
-    done = subprocess.run(["sqfs2tar", image], check=True, capture_output=True)
+    done = subprocess.run(
+        ["sqfs2tar", "--root-becomes", ".", image], check=True, capture_output=True
+    )
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        return {member.name.strip("/"): member for member in archive}
+        return {member.name.removeprefix(".").strip("/"): member for member in archive}
 
 
 def image_file(image: Path, path: str) -> bytes:
@@ -88,3 +93,18 @@ def image_file(image: Path, path: str) -> bytes:
     return subprocess.run(
         ["rdsquashfs", "--cat", path, image], check=True, capture_output=True
     ).stdout
+
+
+def image_attributes(image: Path, path: str) -> dict[str, str]:
+    """What rdsquashfs tells about one file."""
+    done = subprocess.run(
+        ["rdsquashfs", "--stat", path, image], check=True, capture_output=True, text=True
+    )
+    return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+
+
+def pack_image(source: Source, image: Path, jobs: int | None = None) -> Path:
+    """Packs a source into a file of its own."""
+    with image.open("w+b") as file:
+        rootfs.pack(source, file, lambda size: None, jobs)
+    return image

@@ -121,7 +121,7 @@ def test_hostile(changes: list[tuple[int, bytes]], cut: int) -> None:
 
 def test_checked_header_is_what_was_encoded() -> None:
     section = kernel.encode(kernel.read_vmlinux(make_vmlinux()))
-    header = kernel.check_section(io.BytesIO(section), len(section))
+    header = kernel.check_section(io.BytesIO(section), 0, len(section))
     assert header == layout.Kernel.unpack(section)
 
 
@@ -148,7 +148,7 @@ def test_defects_of_the_section(offset: int, value: int, message: str) -> None:
     size = 4 if offset in (32, 36) else 8
     section[offset : offset + size] = value.to_bytes(size, "little")
     with pytest.raises(FormatError, match=message):
-        kernel.check_section(io.BytesIO(section), len(section))
+        kernel.check_section(io.BytesIO(section), 0, len(section))
 
 
 def test_raw_frames_are_as_large_as_what_they_hold() -> None:
@@ -156,7 +156,7 @@ def test_raw_frames_are_as_large_as_what_they_hold() -> None:
     section = bytearray(kernel.encode(image, 1, layout.Encoding.RAW))
     section[72:80] = (4999).to_bytes(8, "little")
     with pytest.raises(FormatError, match="raw"):
-        kernel.check_section(io.BytesIO(section), len(section))
+        kernel.check_section(io.BytesIO(section), 0, len(section))
 
 
 def test_command(vmlinux: Path, tmp_path: Path) -> None:
