@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,24 @@ def test_capabilities_owners_and_devices(root: Path, tmp_path: Path) -> None:
     null, disk = members["null"], members["disk"]
     assert null.ischr() and (null.devmajor, null.devminor, null.mode) == (1, 3, 0o666)
     assert disk.isblk() and (disk.devmajor, disk.devminor) == (254, 1000)
+
+
+@needs_root
+def test_other_file_systems_are_packed_empty(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mounted = root / "proc"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "tmpfs", str(mounted)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not permitted here")
+    try:
+        (mounted / "file").write_text("x")
+        members = image_members(pack(root, tmp_path))
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
+    assert sorted(members) == ["", "proc"]
+    assert f"{mounted}: another file system is mounted here" in caplog.text
 
 
 def test_acls_are_left_out_with_a_warning(
