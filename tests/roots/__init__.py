@@ -1,0 +1,1 @@
+"""Root file systems for tests, examples and benchmarks, each a tar in the cache."""
