@@ -133,7 +133,7 @@ def create(
             user=user,
             hostname=hostname,
             cpus=cpus,
-            memory=parse_size(mem),
+            memory=parse_size("--mem", mem),
             name=name,
             labels=tuple(label or ()),
         ),

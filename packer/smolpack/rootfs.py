@@ -79,8 +79,8 @@ def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = N
         env={"LC_ALL": "C"},
     )
     assert process.stdin is not None and process.stderr is not None
-    messages: deque[str] = deque(maxlen=MAX_MESSAGES)
-    listener = threading.Thread(target=_collect, args=(process.stderr, messages), daemon=True)
+    messages = _Messages()
+    listener = threading.Thread(target=messages.collect, args=(process.stderr,), daemon=True)
     listener.start()
     try:
         sink = _Sink(process.stdin)
@@ -100,8 +100,8 @@ def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = N
         listener.join()
         process.stderr.close()
     if status != 0:
-        _fail(status, messages, image)
-    return Rootfs(sink.digest(), tuple(messages))
+        _fail(status, messages.report(), image)
+    return Rootfs(sink.digest(), messages.report())
 
 
 class _ToolGoneError(RootfsError):
@@ -135,13 +135,27 @@ class _Sink:
         return self._hash.hexdigest()
 
 
-def _collect(stream: IO[bytes], messages: deque[str]) -> None:
-    for line in stream:
-        if text := line.decode("utf-8", "replace").strip():
-            messages.append(text)
+class _Messages:
+    """What tar2sqfs says: the last lines, because there may be one for every file."""
+
+    def __init__(self) -> None:
+        self._last: deque[str] = deque(maxlen=MAX_MESSAGES)
+        self._count = 0
+
+    def collect(self, stream: IO[bytes]) -> None:
+        """Reads to the end."""
+        for line in stream:
+            if text := line.decode("utf-8", "replace").strip():
+                self._last.append(text)
+                self._count += 1
+
+    def report(self) -> tuple[str, ...]:
+        """The lines, and how many there were before them."""
+        earlier = self._count - len(self._last)
+        return (*([f"{earlier} more messages"] if earlier else []), *self._last)
 
 
-def _fail(status: int, messages: deque[str], image: BinaryIO) -> NoReturn:
+def _fail(status: int, messages: tuple[str, ...], image: BinaryIO) -> NoReturn:
     space = os.fstatvfs(image.fileno())
     if status == -signal.SIGXFSZ:
         reason = "the file size limit is reached; raise it with `ulimit -f`"

@@ -88,11 +88,11 @@ class CreateSpec:
     kernel: Path | None = None
 
 
-def parse_size(text: str) -> int:
+def parse_size(option: str, text: str) -> int:
     """Bytes meant by `512M`, `2G`, `1GiB`, `65536`: powers of 1024, no unit means bytes."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise SpecError(f"{text!r} is not a size: expected a number and K, M, G or T, like 512M")
+        raise SpecError(f"{option} {text!r}: expected a number and K, M, G or T, like 512M")
     return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
 
 

@@ -1,6 +1,8 @@
 """The config section reads back as it was written."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -82,3 +84,26 @@ def test_hostile(data: bytes) -> None:
 def test_too_large() -> None:
     with pytest.raises(SpecError, match="together need"):
         config.encode(Config(run=RunDefaults(cmd=("x" * layout.MAX_CONFIG,))))
+
+
+def test_documentation_tabulates_every_key() -> None:
+    every = Config(
+        run=RunDefaults(
+            entrypoint=("a",),
+            cmd=("b",),
+            env=("c=d",),
+            labels=("e=f",),
+            workdir="/",
+            user="root",
+            name="g",
+        ),
+        kernel_version="1",
+        kernel_config="2",
+        source="3",
+        tool="4",
+    )
+    written = [record.partition(b"=")[0].decode() for record in config.encode(every).split(b"\0")]
+    text = (Path(__file__).parents[2] / "docs/format.md").read_text()
+    _, _, section = text.partition("## Config section")
+    documented = re.findall(r"^\| `([a-z-]+)` \|", section.partition("\n## ")[0], re.MULTILINE)
+    assert documented == written[:-1]

@@ -78,6 +78,39 @@ def test_a_tar_on_standard_input_gives_the_same_image(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+XATTR = "SCHILY.xattr.system.posix_acl_access"
+
+
+def test_what_squashfs_cannot_hold_is_told(cli: Cli, out: Path) -> None:
+    stream = b""
+    for number in range(15):
+        member = tarfile.TarInfo(f"file{number}")
+        member.mode, member.pax_headers = 0o755, {XATTR: "x"}
+        stream += member.tobuf(tarfile.PAX_FORMAT)
+    stream += tarfile.TarInfo("../outside").tobuf() + bytes(1024)
+    done = cli("create", "--tar", "-", "--out", out, "--", "/file1", stdin=stream)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 11 and all(line.startswith("smolpack: warning: ") for line in lines)
+    assert lines[0].endswith("6 more messages")
+    assert "posix_acl_access" in lines[1] and "../outside" in lines[-1]
+
+
+def test_no_archive_on_standard_input(cli: Cli, out: Path) -> None:
+    ours, theirs = os.openpty()
+    for stdin in (theirs, None):
+        done = subprocess.run(
+            [*cli.argv, "create", "--tar", "-", "--out", str(out)],
+            stdin=stdin,
+            capture_output=True,
+            check=False,
+            preexec_fn=(lambda: os.close(0)) if stdin is None else None,
+        )
+        assert "pipe one into it" in failure(done)
+    os.close(ours)
+    os.close(theirs)
+
+
 def on_one_cpu_with_another_umask() -> None:
     os.umask(0o077)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -163,7 +196,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["--rootfs", "{tree}", "--cpus", "0"], 2, "--cpus 0"),
     (["--rootfs", "{tree}", "--cpus", "33"], 2, "--cpus 33"),
     (["--rootfs", "{tree}", "--mem", "31M"], 2, "at least 32M"),
-    (["--rootfs", "{tree}", "--mem", "lots"], 2, "'lots' is not a size"),
+    (["--rootfs", "{tree}", "--mem", "lots"], 2, "--mem 'lots': expected"),
     (["--rootfs", "{tree}", "--env", "K"], 2, "--env 'K'"),
     (["--rootfs", "{tree}", "--workdir", "etc"], 2, "--workdir"),
     (["--rootfs", "{tree}", "--cmd", "a", "--", "b"], 2, "give the command once"),

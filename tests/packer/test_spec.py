@@ -13,18 +13,18 @@ from smolpack.spec import RunDefaults, format_size, parse_command, parse_size
     [("512M", 512 << 20), ("2G", 2 << 30), ("1GiB", 1 << 30), ("64k", 64 << 10), ("100", 100)],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
+    assert parse_size("--mem", text) == size
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1M", "1.5G", "12X", "1 M", "٣M"])
 def test_bad_sizes(text: str) -> None:
-    with pytest.raises(SpecError, match="not a size"):
-        parse_size(text)
+    with pytest.raises(SpecError, match=r"--mem .*expected a number"):
+        parse_size("--mem", text)
 
 
 @given(st.integers(min_value=0, max_value=1 << 50))
 def test_formatted_sizes_read_back(size: int) -> None:
-    assert parse_size(format_size(size)) == size
+    assert parse_size("--mem", format_size(size)) == size
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ class TarSource:
     def __init__(self, path: Path) -> None:
         """Raises SourceError when `path` cannot be opened."""
         if str(path) == "-":
+            if sys.stdin is None or sys.stdin.isatty():
+                raise SourceError("no archive comes in on standard input; pipe one into it")
             self._name, self._file = "standard input", sys.stdin.buffer
             return
         try:
