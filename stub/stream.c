@@ -173,7 +173,8 @@ static bool on_accept(struct vsock_listener *listener, struct vsock_connection *
 {
 	struct stream *stream = listener->context;
 
-	if (stream->connection)
+	/* One connection for good: another would have credit for what is still kept of the first. */
+	if (stream->connection || stream->out_finished)
 		return false;
 	stream->connection = connection;
 	if (stream->in_fd >= 0)

@@ -285,6 +285,8 @@ static void on_data(struct vsock_connection *connection, struct virtq_chain *cha
 		send_reset(vsock, guest_port, host_port);
 		return;
 	}
+	if (length == 0)
+		return;
 	connection->received += length;
 	unsigned count = iov_limit(chain->iov + first, chain->out_count - first, length);
 
