@@ -144,7 +144,7 @@ static int create_memory(const char *name, uint64_t size, uint8_t **data)
 	return fd;
 }
 
-/* QEMU's microvm splits RAM at 3 GiB as well; the memory tables that it sends are checked. */
+/* QEMU's microvm has the same hole below 4 GiB, and the file holds RAM without it. */
 static int create_ram(struct qemu *qemu)
 {
 	struct machine *machine = qemu->machine;
@@ -286,10 +286,10 @@ static void add_fixed_arguments(struct qemu *qemu)
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		add(&qemu->invocation, "%s", fixed[i]);
-	/* PIC and PIT are what the guest's timers are calibrated against without KVM. */
+	/* Without KVM the guest's timers are calibrated against the PIT, which needs the PIC to start. */
 	add(&qemu->invocation, "-M");
 	add(&qemu->invocation,
-	    "microvm,acpi=off,pic=on,pit=on,rtc=off,isa-serial=%s,memory-backend=ram",
+	    "microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=%s,memory-backend=ram",
 	    console ? "on" : "off");
 	add(&qemu->invocation, "-smp");
 	add(&qemu->invocation, "%u", qemu->machine->cpus);

@@ -71,7 +71,7 @@ int vhost_user_receive(struct vhost_user_wire *wire);
 /** vhost_user_finish - done with the message at hand: what was not taken of it is closed. */
 void vhost_user_finish(struct vhost_user_wire *wire);
 
-/** vhost_user_take_fd - Return: a descriptor that came with the message, now the caller's, or -1. */
+/** vhost_user_take_fd - Return: a descriptor of the message, the caller's from now on, or -1. */
 int vhost_user_take_fd(struct vhost_user_wire *wire);
 
 /**
