@@ -67,13 +67,15 @@ void stream_prepare(const struct stream *stream, struct pollfd polled[2])
 
 bool stream_service(struct stream *stream, const struct pollfd polled[2])
 {
-	const struct pollfd *connection = &polled[0], *local = &polled[1];
+	/* stream_prepare() hid from poll() what it had nothing to ask of: a pump may still use it */
+	const struct pollfd connection = { .fd = stream->connection, .revents = polled[0].revents };
+	const struct pollfd local = { .fd = stream->local, .revents = polled[1].revents };
 
 	if (stream->connection < 0)
 		return false;
 	/* output first: what the program wrote before its end is not to be lost */
-	return (stream->to_host && relay_pump(stream->to_host, local, connection)) ||
-	       (stream->to_guest && relay_pump(stream->to_guest, connection, local));
+	return (stream->to_host && relay_pump(stream->to_host, &local, &connection)) ||
+	       (stream->to_guest && relay_pump(stream->to_guest, &connection, &local));
 }
 
 void stream_end_input(struct stream *stream)
