@@ -11,11 +11,12 @@ GUEST_SOURCES	= $(sort $(wildcard guest/*.c))
 GUEST_HEADERS	= $(sort $(wildcard guest/*.h))
 GUEST_ASSET	= packer/smolpack/assets/$(GUEST_ARCH)/initramfs.cpio
 
-# The tests run the agent as an ordinary process: vsock and what only process 1 does stay out.
+# The tests run the agent as an ordinary process, on Unix sockets.
 GUEST_TEST_CFLAGS = -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=address,undefined \
 		  -fno-sanitize-recover=all -Wall -Wextra -Werror -Iguest -Itests/c
-GUEST_TESTED	= $(filter-out guest/init.c guest/mounts.c guest/channel_vsock.c,$(GUEST_SOURCES))
-GUEST_TESTS	= $(patsubst tests/c/%.c,build/tests/%,$(sort $(wildcard tests/c/guest_*.c)))
+GUEST_TESTED	= $(filter-out guest/init.c guest/mounts.c guest/channel_vsock.c,$(GUEST_SOURCES)) \
+		  tests/c/guest_channel.c
+GUEST_TESTS	= $(patsubst tests/c/%.c,build/tests/%,$(sort $(wildcard tests/c/guest_*_test.c)))
 
 .PHONY: guest guest-test
 
@@ -34,9 +35,11 @@ $(GUEST_ASSET): build/guest/initramfs.cpio
 	@mkdir -p $(@D)
 	cp $< $@
 
-build/tests/guest_%: tests/c/guest_%.c tests/c/check.h $(GUEST_TESTED) $(GUEST_HEADERS)
+build/tests/guest_%: tests/c/guest_%.c tests/c/check.h tests/c/guest_channel.h $(GUEST_TESTED) $(GUEST_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_TEST_CFLAGS) -o $@ $< $(GUEST_TESTED)
 
 guest-test: $(GUEST_TESTS)
-	@set -e; for test in $(GUEST_TESTS); do echo "$$test"; $$test; done
+	@failed=0; for test in $(GUEST_TESTS); do \
+		printf '%s: ' "$${test##*/}"; $$test || failed=1; \
+	done; exit $$failed

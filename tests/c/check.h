@@ -65,7 +65,7 @@ static inline int check_report(void)
 {
 	printf("%d tests, %d checks, %d failures, %d skipped\n", check_state.tests,
 	       check_state.checks, check_state.failures, check_state.skips);
-	return check_state.failures || !check_state.checks ? 1 : 0;
+	return check_state.failures || !(check_state.checks + check_state.skips) ? 1 : 0;
 }
 
 #define CHECK_RUN(test)		check_run(test, #test)
