@@ -8,5 +8,4 @@ $(KERNEL_OUT)/vmlinux: $(wildcard guest/kernel/fragments/*) guest/kernel/build g
 
 $(ASSETS)/kernel: $(KERNEL_OUT)/vmlinux packer/smolpack/kernel.py packer/smolpack/format.py
 	@mkdir -p $(@D)
-	cp $(KERNEL_OUT)/kernel.json $(@D)/kernel.json
-	$(PYTHON) -m smolpack.kernel $< --out $@
+	$(PYTHON) -m smolpack.kernel $< --config $(KERNEL_OUT)/config --out $@
