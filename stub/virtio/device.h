@@ -47,6 +47,30 @@ struct virtio_device {
 	void		*transport;
 };
 
+/* Requests of a queue that are served before other sources of the loop get their turn. */
+#define VIRTIO_TURN 256
+
+/**
+ * virtio_notify - for transports: let the device serve queue @index for one turn.
+ *
+ * A guest that fills the queue as fast as it is served must not keep the loop
+ * from signals and other devices.
+ * Return: whether the turn was used up: then it must be notified again soon.
+ */
+static inline bool virtio_notify(struct virtio_device *device, unsigned index)
+{
+	struct virtqueue *queue = &device->queues[index];
+
+	queue->in_turn = true;
+	queue->turn_left = VIRTIO_TURN;
+	device->class->notify(device, index);
+
+	bool used_up = queue->turn_left == 0;
+
+	queue->in_turn = false;
+	return used_up;
+}
+
 /** virtio_flush - tell the driver about what was pushed to queue @index, if it wants to know. */
 static inline void virtio_flush(struct virtio_device *device, unsigned index)
 {

@@ -68,11 +68,12 @@ static void interrupt(struct virtio_device *device, unsigned index)
 static void kicked(struct loop_source *source, unsigned events)
 {
 	struct virtio_mmio *mmio = source->context;
-	uint64_t count;
+	uint64_t count, one = 1;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) == sizeof(count))
-		mmio->device->class->notify(mmio->device, (unsigned)(source - mmio->kicks));
+	if (read(source->fd, &count, sizeof(count)) == sizeof(count) &&
+	    virtio_notify(mmio->device, (unsigned)(source - mmio->kicks)))
+		count = (uint64_t)write(source->fd, &one, sizeof(one));	/* again, later */
 }
 
 static void reset(struct virtio_mmio *mmio)
@@ -170,10 +171,6 @@ static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t v
 		break;
 	case QUEUE_SEL:
 		mmio->queue_select = value;
-		break;
-	case QUEUE_NOTIFY:	/* only when the hypervisor did not take it */
-		if (value < mmio->device->class->queue_count)
-			mmio->device->class->notify(mmio->device, value);
 		break;
 	case STATUS:
 		set_status(mmio, value);

@@ -126,6 +126,8 @@ int virtqueue_pop(struct virtqueue *queue, struct virtq_chain *chain)
 {
 	if (!queue->enabled || queue->broken)
 		return queue->broken ? -EINVAL : 0;
+	if (queue->in_turn && queue->turn_left == 0)
+		return 0;
 	uint16_t pending = (uint16_t)(queue->avail[RING_INDEX] - queue->next_avail);
 
 	if (pending == 0) {
@@ -143,6 +145,8 @@ int virtqueue_pop(struct virtqueue *queue, struct virtq_chain *chain)
 	if (walk(queue, chain->head, chain) < 0)
 		return broken(queue);
 	queue->next_avail++;
+	if (queue->in_turn)
+		queue->turn_left--;
 	return 1;
 }
 

@@ -25,6 +25,8 @@ struct virtqueue {
 	bool		enabled;
 	bool		broken;
 	bool		event_idx;	/* VIRTIO_F_EVENT_IDX was negotiated */
+	bool		in_turn;	/* virtqueue_pop() delivers only turn_left requests more */
+	uint16_t	turn_left;
 	uint64_t	desc_gpa, avail_gpa, used_gpa;	/* as the driver named them */
 
 	/* Private to queue.c: valid while enabled. */
