@@ -72,7 +72,7 @@ static void interrupt(struct virtio_device *device, unsigned index)
 }
 
 /* One turn for the queue; when it wants another, the kick descriptor says so to the loop. */
-static void serve(struct vhost_user *transport, unsigned index)
+static void serve_ring(struct vhost_user *transport, unsigned index)
 {
 	const uint64_t one = 1;
 
@@ -93,7 +93,7 @@ static void kicked(struct loop_source *source, unsigned events)
 	while (source != &transport->rings[index].kick)
 		index++;
 	if (read(source->fd, &kicks, sizeof(kicks)) == sizeof(kicks))
-		serve(transport, index);
+		serve_ring(transport, index);
 }
 
 static void stop_ring(struct vhost_user *transport, unsigned index)
@@ -129,7 +129,7 @@ static int update_ring(struct vhost_user *transport, unsigned index)
 	if (error)
 		return error;
 	/* Requests may have been waiting since before the kick descriptor was ours. */
-	serve(transport, index);
+	serve_ring(transport, index);
 	return 0;
 }
 
