@@ -91,14 +91,14 @@ static bool run_always_ready(struct loop *loop)
 {
 	bool any = false;
 
-	for (struct loop_source *source = loop->always_ready, *next; source; source = next) {
-		next = source->next_always_ready;
-		if (source->events) {
-			any = true;
-			source->ready(source, source->events);
-			if (!source->added)
-				break;
-		}
+	for (struct loop_source *source = loop->always_ready; source;
+	     source = source->next_always_ready) {
+		if (!source->events)
+			continue;
+		any = true;
+		source->ready(source, source->events);
+		if (!source->added)
+			break;
 	}
 	return any;
 }
@@ -126,8 +126,8 @@ int loop_run(struct loop *loop)
 		for (int i = 0; i < count && !loop->stopped; i++) {
 			struct loop_source *source = events[i].data.ptr;
 
-			/* An earlier event of this batch may have removed it. */
-			if (source->added)
+			/* An earlier event of this batch may have removed or paused it. */
+			if (source->added && source->events)
 				source->ready(source, from_epoll(events[i].events));
 		}
 	}
