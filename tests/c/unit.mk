@@ -29,10 +29,10 @@ endef
 $(foreach name,$(UNIT_NAMES),$(eval $(call UNIT_PROGRAM,$(name))))
 
 .PHONY: c-unit-test
-c-unit-test: $(UNIT_PROGRAMS) guest-test
-	@failed=0; for name in $(UNIT_NAMES); do \
-		printf '%s: ' $$name; \
-		$(UNIT_OUT)/$$name || { failed=1; echo "$$name: FAILED"; }; \
+c-unit-test: $(UNIT_PROGRAMS) $(GUEST_TESTS)
+	@failed=0; for program in $^; do \
+		printf '%s: ' $$(basename $$program); \
+		$$program || { failed=1; echo "$$program: FAILED"; }; \
 	done; exit $$failed
 
 -include $(wildcard $(UNIT_OUT)/*.d $(UNIT_OUT)/stub/*.d $(UNIT_OUT)/stub/*/*.d)
