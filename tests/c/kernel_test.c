@@ -10,7 +10,7 @@
 #define FRAMES		4
 #define FRAME_SIZE	5000u
 #define IMAGE_SIZE	(FRAMES * FRAME_SIZE)
-#define MUTATIONS	20000
+#define MUTATIONS	5000
 
 static struct kernel_section {
 	struct format_kernel	header;
