@@ -1,0 +1,77 @@
+"""exec to the first KVM_RUN, on this machine: all that the launcher does before the guest runs.
+
+A launcher that stops at its first KVM_RUN is measured (programs/first_entry.c), so that a KVM
+which cannot run guests serves as well.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machines
+from bench.table import Row, of_samples
+from smolpack.format import SectionType
+
+GROUP = "exec to first KVM_RUN, native"
+ROUNDS = 25
+LAUNCHER = machines.BUILD / "first-entry-zstd"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Milliseconds from exec to the first KVM_RUN, and those spent inflating the kernel."""
+
+    total: float
+    inflation: float
+
+
+def rows() -> list[Row]:
+    """As packed by default: from the page cache, and read from the disk."""
+    vm = machines.rebuilt(
+        machines.BUILD / "first-entry.vm", {SectionType.LAUNCHER: LAUNCHER.read_bytes()}
+    )
+    warm = measure({"vm": vm})["vm"]
+    cold = measure({"vm": vm}, cold=True)["vm"]
+    totals = [sample.total for sample in warm]
+    inflations = [sample.inflation for sample in warm]
+    return [
+        best(GROUP, "file in the page cache", totals),
+        best(
+            GROUP, "of that, waiting for the kernel's inflation", inflations, ("all of it", totals)
+        ),
+        best(GROUP, "file on disk only", [s.total for s in cold], ("in the page cache", totals)),
+    ]
+
+
+def best(
+    group: str, name: str, values: Sequence[float], other: tuple[str, Sequence[float]] | None = None
+) -> Row:
+    """A row of the best samples, in ms: all that other programs can do is to add to them."""
+    return of_samples(group, name, values, "ms", other, min)
+
+
+def measure(variants: Mapping[str, Path], cold: bool = False) -> dict[str, list[Sample]]:
+    """Samples of each file, taken in turns."""
+    samples: dict[str, list[Sample]] = {name: [] for name in variants}
+    for _ in range(ROUNDS):
+        for name, path in variants.items():
+            if cold:
+                _forget(path)
+            samples[name].append(_sample(path))
+    return samples
+
+
+def _sample(path: Path) -> Sample:
+    command = [str(machines.STOPWATCH), "--", str(path), "--vm-accel", "kvm", "hello"]
+    seen = json.loads(machines.run(command))
+    entry, inflation = (int(word) for word in seen["head"].split())
+    return Sample((entry - seen["start"]) / 1e6, inflation / 1e6)
+
+
+def _forget(path: Path) -> None:
+    """Drop the file from the page cache."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,1 @@
+"""What runs inside the KVM test host: each module measures one thing and returns samples."""

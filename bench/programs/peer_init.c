@@ -1,0 +1,53 @@
+/* The least that an init can do: devices, a root where there is one, one child, the end. */
+#include "peer_init.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define MAX_WORDS 8
+
+/* In the initramfs the program is this one, in the root file system it has its name. */
+static void run(const char *program, char *words)
+{
+	char *argv[MAX_WORDS + 2] = { "workload" };
+	int count = 1;
+
+	for (char *word = strtok(words, ","); word && count <= MAX_WORDS; word = strtok(NULL, ","))
+		argv[count++] = word;
+	execv(program, argv);
+}
+
+_Noreturn void peer_init(void)
+{
+	const char *port = getenv("PEER_PORT"), *root = getenv("PEER_ROOT");
+	const char *program = "/init";
+
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	int fd = open(port ? port : "/dev/null", O_RDWR | O_NOCTTY);
+
+	for (int standard = 0; standard < 3; standard++)
+		dup2(fd, standard);
+	if (root) {
+		mkdir("/root", 0755);
+		mount(root, "/root", "squashfs", MS_RDONLY, NULL);
+		if (chdir("/root") == 0 && chroot(".") == 0)
+			program = "/workload";
+	}
+	pid_t child = fork();
+
+	if (child == 0) {
+		run(program, getenv("PEER_RUN"));
+		_exit(127);
+	}
+	waitpid(child, NULL, 0);
+	tcdrain(STDOUT_FILENO);
+	reboot(RB_AUTOBOOT);
+	_exit(1);
+}
