@@ -21,8 +21,17 @@ static ssize_t fill_from_host(void *context, struct iovec *iov, unsigned count)
 
 static void end_input(struct stream *stream)
 {
+	if (stream->in_ended)
+		return;
 	stream->in_ended = true;
 	loop_remove(stream->loop, &stream->in_source);
+	if (stream->out_fd >= 0)	/* a terminal, which is ours to restore */
+		return;
+	/* Who writes to the other end must see that nobody reads it any more. */
+	if (stream->in.fd != stream->in_fd)
+		close(stream->in.fd);
+	close(stream->in_fd);
+	stream->in_fd = -1;
 }
 
 /* Reads on until the host has nothing or the guest has no room. */

@@ -136,10 +136,10 @@ static void test_guest_stops_reading(void)
 	open_input();
 	guest_shut_down(&guest, PORT, SHUTDOWN_RECEIVE);
 	CHECK(stream.in_ended);
-	CHECK_INT(write(host_end, "x", 1), 1);
-	turns_run(&loop);
+	/* Who writes is told, as when a local process closes its input. */
+	CHECK_INT(write(host_end, "x", 1), -1);
+	CHECK_INT(errno, EPIPE);
 	CHECK_INT(guest_receive(&guest), 0);
-	CHECK_INT(read(stream_end, chunk, 1), 1);
 	close_stream();
 }
 
