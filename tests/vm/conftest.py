@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 from machine import Machine, StalledError
 
-TEST_LIMIT_S = 240  # several machines, each of which may use up its patience
+TEST_LIMIT_S = 100  # several machines, each of which may use up its patience
 
 
 @pytest.fixture(scope="session")

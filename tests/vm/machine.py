@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 # The nested KVM host is an emulated computer: everything takes longer there.
-PATIENCE_S = 60.0
+PATIENCE_S = 40.0
 
 Word = str | bytes
 

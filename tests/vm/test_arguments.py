@@ -15,7 +15,9 @@ def words(machine: Machine, *arguments: str | bytes, **options) -> list[bytes]:
     """What the program behind `words` was started with, after its entrypoint."""
     result = machine.run(*arguments, **options)
     assert result.status == 0, result.stderr
-    return result.stdout.split(b"\0")[4:-1]
+    first, *rest, end = result.stdout.split(b"\0")
+    assert (first, end) == (b"fixed", b"")
+    return rest
 
 
 def test_arguments_replace_cmd_and_follow_the_entrypoint(machine) -> None:

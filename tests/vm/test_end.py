@@ -6,7 +6,7 @@ from machine import Machine
 LAUNCHER_FAILURE = 125
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 42, 124, 125, 126, 127, 128, 255])
+@pytest.mark.parametrize("code", [0, 1, 2, 42, 125, 126, 127, 128, 255])
 def test_exit_status_is_the_programs(busybox: Machine, code: int) -> None:
     result = busybox.script(f"exit {code}")
     assert (result.status, result.stdout, result.stderr) == (code, b"", b"")
@@ -14,7 +14,7 @@ def test_exit_status_is_the_programs(busybox: Machine, code: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("HUP", 1), ("ABRT", 6), ("KILL", 9), ("SEGV", 11), ("TERM", 15), ("SYS", 31), ("34", 34)],
+    [("ABRT", 6), ("KILL", 9), ("SEGV", 11), ("TERM", 15), ("34", 34)],
 )
 def test_death_by_signal_is_128_and_its_number(busybox: Machine, name: str, number: int) -> None:
     assert busybox.script(f"kill -{name} $$").status == 128 + number
@@ -93,7 +93,7 @@ def test_out_of_memory_is_said(busybox: Machine) -> None:
 
 
 def test_out_of_memory_of_a_child_is_said_too(busybox: Machine) -> None:
-    result = busybox.script("eat-memory 2000 && exit 1; exit 4", env=None)
+    result = busybox.script("eat-memory 2000 && exit 1; exit 4")
     assert result.status == 4
     assert "killed 1 process" in result.stderr.decode().splitlines()[-1]
 

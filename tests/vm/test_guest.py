@@ -13,7 +13,7 @@ CLOCK_ERROR_MS = {"kvm": 10, "qemu": 100}
 FACTS = {
     "devices": "stat -c '%n %F %t,%T %a' /dev/null /dev/zero /dev/full /dev/random /dev/urandom "
     "/dev/tty /dev/ptmx | tr '\\n' ';'",
-    "links": "readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr | tr '\\n' ' '",
+    "links": "for name in fd stdin stdout stderr; do readlink /dev/$name; done | tr '\\n' ' '",
     "mounts": "awk '{print $2 \":\" $3}' /proc/mounts | tr '\\n' ' '",
     "full": "echo x 2>&1 >/dev/full | sed 's/.*: //'",
     "zero": "head -c 4 /dev/zero | od -An -tx1",
@@ -22,7 +22,6 @@ FACTS = {
     "shm": "stat -c %a /dev/shm && echo x >/dev/shm/x",
     "tmp": "stat -c %a /tmp && echo x >/tmp/x",
     "run": "echo x >/run/x && echo writable",
-    "root": "echo x >/new && mkdir /etc/new && mv /etc/passwd /etc/moved && echo writable",
     "hostname": "hostname",
     "uname": "uname -sm",
     "processors": "nproc",
@@ -40,6 +39,7 @@ FACTS = {
     "descriptors": "ls /proc/self/fd | tr '\\n' ' '",
     "session": "[ $(awk '{print $6}' /proc/$$/stat) -ne 0 ] && echo some",
     "blocked": "awk '/SigBlk|SigIgn/ {print $2}' /proc/self/status | sort -u | tr '\\n' ' '",
+    "root": "echo x >/new && mkdir /etc/new && mv /etc/passwd /etc/moved && echo writable",
     "group": "[ $(awk '{print $5}' /proc/$$/stat) = $$ ] && echo its own",
 }
 

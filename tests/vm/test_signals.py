@@ -27,10 +27,11 @@ def test_signals_reach_the_program(busybox: Machine) -> None:
     assert process.popen.poll() is None
 
 
-@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
+@pytest.mark.parametrize("name", ["INT", "QUIT", "TERM", "USR1"])
 def test_signal_ends_a_program_that_does_not_handle_it(busybox: Machine, name: str) -> None:
-    process = busybox.start_script("echo ready; exec sleep 1000")
-    process.expect(b"ready\n")
+    process = busybox.start("tell-time")
+    os.write(process.stdin, b"?")
+    process.expect(b"\n")
     number = signal.Signals[f"SIG{name}"]
     process.signal(number)
     assert process.wait() == 128 + number
