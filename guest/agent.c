@@ -50,17 +50,27 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* Without its launcher the machine has no purpose. */
+/* Ends the machine: nothing restarts it, so a restart is the quickest way. */
 static _Noreturn void power_off(void)
 {
 	reboot(RB_AUTOBOOT);
 	_exit(1);
 }
 
+/* Without its launcher the machine has no purpose. */
+static _Noreturn void lose_launcher(int error)
+{
+	dprintf(STDERR_FILENO, "<0>smolpack: connection to the launcher lost: %s\n",
+		strerror(-error));
+	power_off();
+}
+
 static void send_frame(int control, enum proto_type type, const void *payload, size_t size)
 {
-	if (frame_send(control, type, payload, size, NULL, 0))
-		power_off();
+	int failed = frame_send(control, type, payload, size, NULL, 0);
+
+	if (failed)
+		lose_launcher(failed);
 }
 
 int agent_connect(struct error *error)
@@ -132,7 +142,7 @@ static int receive_run(struct proto_run *run, struct error *error)
 	    frame->header.size < sizeof(struct proto_run))))
 		return error_set(error, ERROR_MACHINE, "malformed RUN frame from the launcher");
 	if (received < 0)
-		power_off();
+		lose_launcher(received);
 	memcpy(run, frame->payload, sizeof(*run));
 	machine_set_clock(run->realtime_ns, monotonic_ns() - greeted_ns);
 	return 0;
@@ -251,8 +261,10 @@ static void serve_control(void)
 {
 	int received = frame_receive(agent.control, &agent.frame);
 
-	if (received < 0)
+	if (received < 0 && agent.exit_sent)
 		power_off();
+	if (received < 0)
+		lose_launcher(received);
 	if (received) {
 		handle_frame(&agent.frame);
 		frame_clear(&agent.frame);

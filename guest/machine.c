@@ -33,7 +33,8 @@ static int start_loopback(void)
 int machine_prepare(struct error *error)
 {
 	/* the kernel's limit of 4096 is too low for servers; programs that use select() and
-	 * never ask for more are safe with the usual 1024. The other defaults are right. */
+	 * never ask for more are safe with the usual 1024. The other defaults are right, and
+	 * process 1 needs no protection: memory is never taken from it by killing it. */
 	const struct rlimit files = { .rlim_cur = 1024, .rlim_max = 524288 };
 
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)

@@ -24,7 +24,9 @@ struct mount {
 #define NO_PROGRAMS	(MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static const struct mount devices = { "devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755" };
-static const struct mount image = { ROOT_DEVICE, "/image", "squashfs", MS_RDONLY | MS_SILENT, NULL };
+static const struct mount image = {
+	ROOT_DEVICE, "/image", "squashfs", MS_RDONLY | MS_SILENT, NULL,
+};
 static const struct mount layer = { "layer", "/layer", "tmpfs", 0, "mode=0755" };
 /* Directories can be renamed and metadata changed without a copy of the data in memory. */
 static const struct mount root = {
@@ -33,7 +35,6 @@ static const struct mount root = {
 };
 
 static const struct mount system_mounts[] = {
-	{ "devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755" },
 	/* group 5 is tty in every distribution; write(1) wants mode 0620 */
 	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666" },
 	{ "shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
@@ -141,6 +142,9 @@ int mounts_root(struct error *error)
 
 int mounts_system(struct error *error)
 {
+	/* once more: there is but one devtmpfs, and its first mount stayed behind */
+	if (mount_on(&devices, error))
+		return -1;
 	for (size_t i = 0; i < sizeof(system_mounts) / sizeof(*system_mounts); i++)
 		if (mount_on(&system_mounts[i], error))
 			return -1;

@@ -66,7 +66,9 @@ static void be_guest(void)
 	int control;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_DFL);
+	/* the kernel's first process inherits no ignored signals */
+	for (int number = 1; number < 32; number++)
+		signal(number, SIG_DFL);
 	setsid();
 	control = agent_connect(&error);
 	if (control >= 0 && !agent_greet(control, &error))
@@ -337,14 +339,16 @@ static void test_signals_are_at_their_defaults(void)
 {
 	run((struct order){ RECORDS("arg=cat\0arg=/proc/self/status\0") });
 	check_exit(0, 0);
-	CHECK(strstr(outcome.text[OUTPUT], "\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+	CHECK(strstr(outcome.text[OUTPUT], "\nSigBlk:\t0000000000000000\n"
+					   "SigIgn:\t0000000000000000\n"
 					   "SigCgt:\t0000000000000000\n"));
 }
 
 static void test_no_descriptors_leak(void)
 {
-	run((struct order){ SHELL("for fd in 3 4 5 6 7 8 9; do (: <&$fd) 2>/dev/null && echo $fd; done") });
-	CHECK_INT(outcome.end, PROTO_EXIT);
+	run((struct order){ SHELL("for fd in 3 4 5 6 7 8 9; do "
+				  "(: <&$fd) 2>/dev/null && echo $fd; done; true") });
+	check_exit(0, 0);
 	CHECK_STR(outcome.text[OUTPUT], "");
 }
 
@@ -414,7 +418,8 @@ static void test_nothing_is_left_behind(void)
 
 static void test_forwarded_signals(void)
 {
-	run((struct order){ SHELL("trap 'echo got; exit 9' USR1; echo ready; while :; do sleep 0.01; done"),
+	run((struct order){ SHELL("trap 'echo got; exit 9' USR1; echo ready; "
+				  "while :; do sleep 0.01; done"),
 			    .reactions = { { "ready", SIGNAL_FRAME(SIGUSR1, 0) } } });
 	check_exit(9, 0);
 	CHECK_STR(outcome.text[OUTPUT], "ready\ngot\n");
@@ -500,7 +505,8 @@ static void test_terminal_resize(void)
 	uint64_t payload;
 
 	memcpy(&payload, &size, sizeof(payload));
-	run((struct order){ SHELL("trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.01; done"),
+	run((struct order){ SHELL("trap 'stty size; exit' WINCH; echo ready; "
+				  "while :; do sleep 0.01; done"),
 			    .terminal = 7, .keep_input = true,
 			    .reactions = { { "ready", PROTO_WINSIZE, payload } } });
 	check_exit(0, 0);
