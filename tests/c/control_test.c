@@ -222,12 +222,12 @@ static void test_error_text(void)
 	open_control();
 	memset(payload, 'x', sizeof(payload));
 	memcpy(payload, &(struct proto_error){ .status = 127 }, fixed);
-	memcpy(payload + fixed, "no\x1b[2J\n", 7);
+	memcpy(payload + fixed, "no\x1b[2\x7f\n", 7);
 	payload[fixed + 7] = '\0';
 	say(PROTO_ERROR, payload, fixed + 8);
 	CHECK_INT(heard.failed, 1);
 	CHECK_INT(heard.status, 127);
-	CHECK_STR(heard.text, "no?[2J??");
+	CHECK_STR(heard.text, "no?[2???");
 	say(PROTO_ERROR, payload, fixed);
 	CHECK_STR(heard.text, "");
 	memset(payload + fixed, 'x', sizeof(payload) - fixed);

@@ -141,6 +141,10 @@ static void test_frame_defects(void)
 	refused("make up");
 	section.header.frame_count--;
 	refused("make up");
+	section.frames[2].image_size = -(uint64_t)FRAME_SIZE;	/* around 2^64 and back … */
+	section.frames[3].image_offset = FRAME_SIZE;
+	section.frames[3].image_size = 3 * FRAME_SIZE;		/* … to the right sum */
+	refused("make up");
 	make_section(FORMAT_ENCODING_RAW);
 	section.frames[0].size--;
 	refused("wrong size");

@@ -81,6 +81,7 @@ static void test_environment(void)
 	       "arg=x env=A=1 env=AB=2");
 	expect(LIST("cmd=x", "env=A=1", "env=AB=2"), WORDS(), LIST("A=9", "C=3"), NULL,
 	       "arg=x env=AB=2 env=A=9 env=C=3");
+	expect(LIST("cmd=x", "env=AB=1"), WORDS(), LIST("AC=2"), NULL, "arg=x env=AB=1 env=AC=2");
 	expect(LIST("cmd=x"), WORDS(), LIST("A=1", "B=2", "A=3"), NULL, "arg=x env=B=2 env=A=3");
 	expect(LIST("cmd=x", "env=A=1"), WORDS(), LIST("A="), NULL, "arg=x env=A=");
 }

@@ -103,18 +103,19 @@ static void test_hostile_packets(void)
 	struct driver_used element;
 
 	open_connected();
-	packet = guest_packet(&guest, PORT, OP_RW);
-	packet.src_cid = 7;
-	guest_transmit(&guest, &packet, NULL, 0);
-	packet = guest_packet(&guest, PORT, OP_RW);
-	packet.dst_cid = 1;
-	guest_transmit(&guest, &packet, NULL, 0);
-	packet = guest_packet(&guest, PORT, OP_RW);
-	packet.type = 2;
-	guest_transmit(&guest, &packet, NULL, 0);
-	packet = guest_packet(&guest, PORT, OP_RW);
-	packet.length = UINT32_MAX;	/* more than there is */
-	guest_transmit(&guest, &packet, "x", 1);
+	for (unsigned defect = 0; defect < 4; defect++) {
+		packet = guest_packet(&guest, PORT, OP_RW);
+		packet.length = 1;
+		if (defect == 0)
+			packet.src_cid = 7;
+		else if (defect == 1)
+			packet.dst_cid = 1;
+		else if (defect == 2)
+			packet.type = 2;
+		else
+			packet.length = UINT32_MAX;	/* more than there is */
+		guest_transmit(&guest, &packet, "x", 1);
+	}
 	for (uint32_t size = 0; size < sizeof(packet); size++) {
 		driver_describe(&guest.tx, 0, DRIVER_BUFFERS, size, 0, 0);
 		driver_submit(&guest.tx, 0);

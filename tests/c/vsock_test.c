@@ -170,11 +170,12 @@ static void test_fill_decides(void)
 	ssize_t result = 0;
 
 	open_connected();
-	CHECK_INT(vsock_send(connection, fill_nothing, &result), 0);
+	for (unsigned i = 0; i < 2 * GUEST_QUEUE_SIZE; i++)
+		CHECK_INT(vsock_send(connection, fill_nothing, &result), 0);
 	result = -EIO;
 	CHECK_INT(vsock_send(connection, fill_nothing, &result), -EIO);
 	CHECK(!connection->blocked);
-	CHECK_INT(guest_receive(&guest), 0);	/* the buffer was not used up */
+	CHECK_INT(guest_receive(&guest), 0);	/* no buffer was used up */
 	CHECK_INT(vsock_send(connection, fill_hello, NULL), 5);
 	CHECK_INT(guest_receive(&guest), OP_RW);
 	guest_close(&guest);
@@ -193,6 +194,9 @@ static void test_guest_credit(void)
 	guest_say(&guest, PORT, OP_CREDIT_UPDATE);
 	CHECK_INT(host.writable, 1);
 	CHECK_INT(vsock_send(connection, fill_all, NULL), 4);
+	guest.window = 10;
+	guest_say(&guest, PORT, OP_CREDIT_UPDATE);
+	CHECK_INT(vsock_send(connection, fill_all, NULL), 3);
 	guest.window = 2;	/* less than what is under way */
 	guest_say(&guest, PORT, OP_CREDIT_UPDATE);
 	CHECK_INT(vsock_send(connection, fill_all, NULL), -EAGAIN);
