@@ -335,13 +335,21 @@ static void test_user(void)
 	CHECK_STR(outcome.text[OUTPUT], "4321\n1234\n1234\nx\nin\n");
 }
 
+/* Signals 1 to 31; those that C libraries keep for themselves come from the test's caller. */
+static unsigned long long signal_set(const char *name)
+{
+	const char *line = strstr(outcome.text[OUTPUT], name);
+
+	return line ? strtoull(line + strlen(name), NULL, 16) & 0x7fffffff : ~0ull;
+}
+
 static void test_signals_are_at_their_defaults(void)
 {
 	run((struct order){ RECORDS("arg=cat\0arg=/proc/self/status\0") });
 	check_exit(0, 0);
-	CHECK(strstr(outcome.text[OUTPUT], "\nSigBlk:\t0000000000000000\n"
-					   "SigIgn:\t0000000000000000\n"
-					   "SigCgt:\t0000000000000000\n"));
+	CHECK_INT(signal_set("\nSigBlk:"), 0);
+	CHECK_INT(signal_set("\nSigIgn:"), 0);
+	CHECK_INT(signal_set("\nSigCgt:"), 0);
 }
 
 static void test_no_descriptors_leak(void)
