@@ -16,10 +16,10 @@ test-kvmhost: $(READY)
 	$(PYTHON) -m pytest tests/kvmhost
 
 test-vm-qemu: assets
-	tests/vm/run --accel qemu
+	$(PYTHON) tests/vm/run --accel qemu
 
 test-vm-kvm: assets
-	tests/vm/run --accel kvm
+	$(PYTHON) tests/vm/run --accel kvm
 
 test-wheel: assets
 	$(PYTHON) -m pytest tests/wheel
