@@ -34,6 +34,7 @@ struct loop_source {
 struct loop {
 	pthread_mutex_t		lock;
 	int			poll_fd;
+	int			wake_fd;	/* readable from loop_stop() to the end of loop_run() */
 	bool			stopped;
 	struct loop_source	*always_ready;
 };
@@ -53,7 +54,11 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 /** loop_run - dispatch events until loop_stop(). Return: 0 or a negative errno. */
 int loop_run(struct loop *loop);
 
-/** loop_stop - make loop_run() return after the event at hand. */
+/**
+ * loop_stop - make loop_run() return after the event at hand.
+ *
+ * From a handler, or from a vCPU's thread that holds the lock.
+ */
 void loop_stop(struct loop *loop);
 
 /**

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -25,8 +26,15 @@ int loop_init(struct loop *loop)
 	*loop = (struct loop){
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.poll_fd = epoll_create1(EPOLL_CLOEXEC),
+		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
-	return loop->poll_fd < 0 ? -errno : 0;
+	/* An event without a source: it only ends the wait. */
+	struct epoll_event wake = { .events = EPOLLIN };
+
+	if (loop->poll_fd < 0 || loop->wake_fd < 0 ||
+	    epoll_ctl(loop->poll_fd, EPOLL_CTL_ADD, loop->wake_fd, &wake) < 0)
+		return -errno;
+	return 0;
 }
 
 int loop_add(struct loop *loop, struct loop_source *source, unsigned events)
@@ -127,16 +135,24 @@ int loop_run(struct loop *loop)
 			struct loop_source *source = events[i].data.ptr;
 
 			/* An earlier event of this batch may have removed or paused it. */
-			if (source->added && source->events)
+			if (source && source->added && source->events)
 				source->ready(source, from_epoll(events[i].events));
 		}
 	}
+	uint64_t stops;
+	ssize_t ignored = read(loop->wake_fd, &stops, sizeof(stops));
+
+	(void)ignored;
 	pthread_mutex_unlock(&loop->lock);
 	return error;
 }
 
 void loop_stop(struct loop *loop)
 {
+	uint64_t one = 1;
+	ssize_t ignored = write(loop->wake_fd, &one, sizeof(one));
+
+	(void)ignored;	/* a full counter wakes as well */
 	loop->stopped = true;
 }
 

@@ -1,6 +1,7 @@
 // sources: stub/host/linux_loop.c
 /* The event loop: what is reported, what is not, and what handlers may do to other sources. */
 #include <errno.h>
+#include <semaphore.h>
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -52,6 +53,7 @@ static void close_loop(void)
 	close(first_end);
 	close(second_end);
 	close(loop.poll_fd);
+	close(loop.wake_fd);
 }
 
 static unsigned calls_in_turns(void)
@@ -271,6 +273,42 @@ static void test_disarmed_timer(void)
 	close_loop();
 }
 
+static sem_t handled;
+
+static void report_and_pause(struct loop_source *source, unsigned events)
+{
+	(void)events;
+	loop_watch(&loop, source, 0);
+	sem_post(&handled);
+}
+
+static void *stop_while_it_waits(void *argument)
+{
+	sem_wait(&handled);
+	pthread_mutex_lock(&loop.lock);	/* free only while the loop waits */
+	loop_stop(&loop);
+	pthread_mutex_unlock(&loop.lock);
+	return argument;
+}
+
+/* As a vCPU's thread does, when the guest resets a device that the program needs. */
+static void test_stop_from_another_thread(void)
+{
+	pthread_t thread;
+
+	open_loop();
+	sem_init(&handled, 0, 0);
+	first.ready = report_and_pause;
+	CHECK_INT(write(first_end, "x", 1), 1);
+	CHECK_INT(loop_add(&loop, &first, LOOP_READ), 0);
+	REQUIRE(pthread_create(&thread, NULL, stop_while_it_waits, NULL) == 0);
+	alarm(10);	/* a loop that is not woken waits for ever */
+	CHECK_INT(loop_run(&loop), 0);
+	alarm(0);
+	pthread_join(thread, NULL);
+	close_loop();
+}
+
 int main(void)
 {
 	CHECK_RUN(test_readable);
@@ -283,5 +321,6 @@ int main(void)
 	CHECK_RUN(test_neighbour_removed_inside_a_handler);
 	CHECK_RUN(test_timer);
 	CHECK_RUN(test_disarmed_timer);
+	CHECK_RUN(test_stop_from_another_thread);
 	return check_report();
 }

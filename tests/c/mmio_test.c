@@ -106,6 +106,7 @@ static void close_device(void)
 	close(notify_fds[0]);
 	close(notify_fds[1]);
 	close(loop.poll_fd);
+	close(loop.wake_fd);
 	driver_close(&driver);
 }
 

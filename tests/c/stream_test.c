@@ -76,6 +76,7 @@ static void close_stream(void)
 	if (stream.backlog)
 		munmap(stream.backlog, VSOCK_WINDOW);
 	close(loop.poll_fd);
+	close(loop.wake_fd);
 	close(host_end);
 	close(stream_end);
 	guest_close(&guest);

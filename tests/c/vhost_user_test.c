@@ -122,6 +122,7 @@ static void close_transport(void)
 	close(kick_fd);
 	close(call_fd);
 	close(loop.poll_fd);
+	close(loop.wake_fd);
 	driver_close(&driver);
 }
 
