@@ -21,7 +21,7 @@ static ssize_t fill_from_host(void *context, struct iovec *iov, unsigned count)
 
 static void end_input(struct stream *stream)
 {
-	if (stream->in_ended)
+	if (stream->in_ended || stream->in_fd < 0)
 		return;
 	stream->in_ended = true;
 	loop_remove(stream->loop, &stream->in_source);
@@ -210,8 +210,7 @@ static void on_closed(struct vsock_connection *connection)
 	struct stream *stream = connection->context;
 
 	stream->connection = NULL;
-	if (stream->in_fd >= 0)
-		end_input(stream);
+	end_input(stream);
 	on_finished(connection);
 }
 
