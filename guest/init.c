@@ -4,8 +4,11 @@
 #include "machine.h"
 #include "mounts.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /*
@@ -23,12 +26,33 @@ static void open_log(void)
 		close(log);
 }
 
+/*
+ * Process 1 only waits: for the kernel, its children's groups count as orphaned, and stop
+ * signals (Ctrl-Z) would not stop the program. So the agent is a process of its own, which
+ * orphans come to as well.
+ */
+static _Noreturn void wait_for(pid_t agent)
+{
+	pid_t ended;
+
+	do
+		ended = waitpid(-1, NULL, 0);
+	while (ended != agent && (ended > 0 || errno == EINTR));
+	dprintf(STDERR_FILENO, "<0>smolpack: the agent died\n");
+	_exit(1);	/* the kernel panics */
+}
+
 int main(void)
 {
 	struct error error;
 	int control;
+	pid_t agent;
 
 	open_log();
+	agent = fork();
+	if (agent > 0)
+		wait_for(agent);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	setsid();
 	/* first, so that a failure of anything else can be told; it is answered while we mount */
 	control = agent_connect(&error);
@@ -41,5 +65,5 @@ int main(void)
 		agent_fail(control, &error);
 	}
 	dprintf(STDERR_FILENO, "<0>smolpack: %s\n", error.text);
-	return (int)error.status;	/* the kernel panics */
+	return (int)error.status;
 }

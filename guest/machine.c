@@ -33,8 +33,7 @@ static int start_loopback(void)
 int machine_prepare(struct error *error)
 {
 	/* the kernel's limit of 4096 is too low for servers; programs that use select() and
-	 * never ask for more are safe with the usual 1024. The other defaults are right, and
-	 * process 1 needs no protection: memory is never taken from it by killing it. */
+	 * never ask for more are safe with the usual 1024. The other defaults are right. */
 	const struct rlimit files = { .rlim_cur = 1024, .rlim_max = 524288 };
 
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
@@ -43,7 +42,18 @@ int machine_prepare(struct error *error)
 	if (start_loopback() < 0)
 		return error_set(error, ERROR_MACHINE, "cannot start the loopback network: %s",
 				 strerror(errno));
+	machine_set_oom_score("-1000");	/* without the agent the machine is lost */
 	return 0;
+}
+
+void machine_set_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, score, strlen(score));
+	close(fd);
 }
 
 void machine_set_clock(uint64_t sent_ns, uint64_t round_trip_ns)

@@ -35,6 +35,9 @@ int machine_seed_random(const uint8_t *seed, size_t size, struct error *error);
  */
 int machine_set_hostname(const char *name, struct error *error);
 
+/** machine_set_oom_score() - this process's oom_score_adj: how likely it is killed, -1000 … 1000 */
+void machine_set_oom_score(const char *score);
+
 /** machine_oom_kills() - number of processes that the kernel killed for lack of memory */
 uint32_t machine_oom_kills(void);
 

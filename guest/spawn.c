@@ -1,6 +1,8 @@
 /* Starts the program. */
 #include "spawn.h"
 
+#include "machine.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -87,6 +89,7 @@ static void child(const struct program *program, const struct identity *identity
 		if (dup2(descriptors[fd], fd) < 0)
 			goto failed;
 
+	machine_set_oom_score("0");
 	failure->step = USER;
 	if (become(identity) < 0)
 		goto failed;
