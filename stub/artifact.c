@@ -108,6 +108,8 @@ static int read_table(struct artifact *artifact, const struct format_trailer *tr
 		if (error)
 			return error;
 	}
+	if (artifact->sections[FORMAT_SECTION_LAUNCHER].offset != 0)
+		return COMPLAIN("the launcher is not at the start of the file");
 	for (int type = FORMAT_SECTION_LAUNCHER; type <= FORMAT_SECTION_CONFIG; type++)
 		if (!artifact->sections[type].size)
 			return COMPLAIN("section %d is missing", type);

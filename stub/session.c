@@ -275,6 +275,9 @@ int session_open(struct session *session, struct vsock *vsock, const char *recor
 		error = open_stream(session, vsock, TERMINAL_STREAM, PROTO_PORT_TERMINAL,
 				    is_terminal(session, STDIN_FILENO) ? STDIN_FILENO : -1,
 				    terminal_output(session));
+	/* In the background, reading it would stop us: take_terminal() knows when to. */
+	if (!error && is_terminal(session, STDIN_FILENO))
+		stream_pause_input(&session->streams[TERMINAL_STREAM], true);
 	if (!error && !is_terminal(session, STDIN_FILENO))
 		error = open_stream(session, vsock, STDIN_FILENO, PROTO_PORT_STDIN, STDIN_FILENO, -1);
 	if (!error && !is_terminal(session, STDOUT_FILENO))

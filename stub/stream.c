@@ -186,7 +186,7 @@ static bool on_accept(struct vsock_listener *listener, struct vsock_connection *
 	if (stream->connection || stream->out_finished)
 		return false;
 	stream->connection = connection;
-	if (stream->in_fd >= 0)
+	if (stream->in_source.added)	/* there is input, and it is not paused */
 		pump_input(stream);
 	return true;
 }

@@ -36,7 +36,7 @@ static enum request_status read_disk(const struct virtio_blk *blk, uint64_t posi
 	if (length > stored) {
 		/* Less than a sector: the capacity was rounded up to one. */
 		iov_copy_to(iov, count, stored, zeros, length - stored);
-		count = iov_trim_back(iov, count, stored);
+		count = iov_limit(iov, count, stored);
 		length = stored;
 	}
 	while (length > 0) {
@@ -99,7 +99,7 @@ static uint32_t handle(const struct virtio_blk *blk, struct virtq_chain *chain)
 	if (length < UINT32_MAX &&
 	    iov_copy_from(&header, sizeof(header), chain->iov, chain->out_count, 0) ==
 	    sizeof(header))
-		status = serve(blk, &header, data, iov_trim_back(data, chain->in_count, length),
+		status = serve(blk, &header, data, iov_limit(data, chain->in_count, length),
 			       length);
 	iov_copy_to(in, chain->in_count, length, &status, sizeof(status));
 	/* The figure counts from the first byte on: after a failure the data's place is not filled. */

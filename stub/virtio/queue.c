@@ -235,18 +235,6 @@ unsigned iov_trim_front(struct iovec *iov, unsigned count, size_t size)
 	return i;
 }
 
-unsigned iov_trim_back(struct iovec *iov, unsigned count, size_t size)
-{
-	unsigned i = 0;
-
-	for (; i < count && size > 0; i++) {
-		if (iov[i].iov_len > size)
-			iov[i].iov_len = size;
-		size -= iov[i].iov_len;
-	}
-	return i;
-}
-
 unsigned iov_limit(struct iovec *iov, unsigned count, size_t size)
 {
 	unsigned i = 0;

@@ -103,7 +103,4 @@ unsigned iov_trim_front(struct iovec *iov, unsigned count, size_t size);
  */
 unsigned iov_limit(struct iovec *iov, unsigned count, size_t size);
 
-/** iov_trim_back - keep only the first @size bytes, in place. Return: entries that are left. */
-unsigned iov_trim_back(struct iovec *iov, unsigned count, size_t size);
-
 #endif

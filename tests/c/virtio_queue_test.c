@@ -274,14 +274,14 @@ static void test_trimming(void)
 	char bytes[10];
 	struct iovec iov[] = { { bytes, 4 }, { NULL, 0 }, { bytes + 4, 1 }, { bytes + 5, 5 } };
 
-	CHECK_INT(iov_trim_back(iov, 4, 7), 4);
+	CHECK_INT(iov_limit(iov, 4, 7), 4);
 	CHECK_INT(iov[3].iov_len, 2);
 	CHECK_INT(iov_trim_front(iov, 4, 0), 0);
 	CHECK_INT(iov_trim_front(iov, 4, 6), 3);
 	CHECK_INT(iov[3].iov_len, 1);
 	CHECK(iov[3].iov_base == bytes + 6);
 	CHECK_INT(iov_trim_front(iov + 3, 1, 9), 1);
-	CHECK_INT(iov_trim_back(iov, 4, 0), 0);
+	CHECK_INT(iov_limit(iov, 4, 0), 0);
 }
 
 int main(void)
