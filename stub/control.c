@@ -174,7 +174,9 @@ static void on_closed(struct vsock_connection *connection)
 	struct control *control = connection->context;
 
 	control->connection = NULL;
-	control->hooks->lost(control->context, "the guest's init is gone");
+	/* Before that it is the machine that failed to start, and whoever runs it gets to know. */
+	if (control->greeted)
+		control->hooks->lost(control->context, "the guest's init is gone");
 }
 
 int control_init(struct control *control, struct vsock *vsock, const struct proto_run *run,

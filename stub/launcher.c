@@ -36,6 +36,9 @@ static struct {
 	struct virtio_blk	root;
 	struct virtio_rng	entropy;
 	struct vsock		vsock;
+	const struct accelerator *accelerator;
+	unsigned		boots;		/* that were tried */
+	struct loop_source	boot_again;	/* a timer */
 } launcher;
 
 static const struct accelerator *const accelerators[] = { &accelerator_kvm, &accelerator_qemu };
@@ -102,9 +105,27 @@ static void size_machine(struct machine *machine, const struct options *options)
 		    (unsigned long long)host_memory >> 20);
 }
 
+/* Not from within the machine's own event: what it still has in the loop is gone by now. */
+static void on_boot_again(struct loop_source *source, unsigned events)
+{
+	char why[512];
+
+	(void)events;
+	loop_timer_arm(source, 0);
+	launcher.accelerator->stop(&launcher.machine);
+	if (launcher.accelerator->start(&launcher.machine, why, sizeof(why)) < 0)
+		session_lost(&launcher.session, why);
+}
+
 static void on_machine_stopped(struct machine *machine, const char *reason)
 {
 	(void)machine;
+	if (!session_has_begun(&launcher.session) &&
+	    ++launcher.boots < launcher.accelerator->boot_attempts) {
+		debug("%s; trying again", reason);
+		loop_timer_arm(&launcher.boot_again, 1);
+		return;
+	}
 	session_lost(&launcher.session, reason);
 }
 
@@ -161,6 +182,8 @@ static void assemble(const struct options *options)
 	size_machine(machine, options);
 	error = loop_init(&launcher.loop);
 	if (!error)
+		error = loop_timer_init(&launcher.loop, &launcher.boot_again, on_boot_again, NULL);
+	if (!error)
 		error = session_prepare(&launcher.session, &launcher.loop);
 	if (error)
 		die("cannot set up events: %s", strerror(-error));
@@ -211,12 +234,11 @@ int main(int argc, char **argv)
 
 	assemble(&options);
 
-	const struct accelerator *accelerator = choose_accelerator(options.accelerator);
-
-	if (accelerator->start(&launcher.machine, why, sizeof(why)) < 0)
+	launcher.accelerator = choose_accelerator(options.accelerator);
+	if (launcher.accelerator->start(&launcher.machine, why, sizeof(why)) < 0)
 		die("%s", why);
 	int status = session_run(&launcher.session);
 
-	accelerator->stop(&launcher.machine);
+	launcher.accelerator->stop(&launcher.machine);
 	return status;
 }

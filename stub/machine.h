@@ -59,11 +59,17 @@ struct machine {
 
 struct accelerator {
 	const char	*name;
+	/*
+	 * How often to try when a machine stops before its init has reported. An
+	 * emulated processor now and then trips over a kernel that patches its own
+	 * code as it starts.
+	 */
+	unsigned	boot_attempts;
 	/* Return: 0 when this host can use it; else a negative errno, and @why: what is missing and what to do. */
 	int		(*probe)(char *why, size_t why_size);
 	/* Return: 0 once the guest runs; else a negative errno, and @why. */
 	int		(*start)(struct machine *machine, char *why, size_t why_size);
-	/* End the guest at once; nothing of it is left when this returns. */
+	/* End the guest at once; nothing of it is left when this returns. It can then start again. */
 	void		(*stop)(struct machine *machine);
 };
 

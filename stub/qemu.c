@@ -492,6 +492,7 @@ static int start(struct machine *machine, char *why, size_t why_size)
 
 const struct accelerator accelerator_qemu = {
 	.name = "qemu",
+	.boot_attempts = 3,
 	.probe = probe,
 	.start = start,
 	.stop = stop,

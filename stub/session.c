@@ -152,6 +152,11 @@ static const struct control_hooks control_hooks = {
 	.lost = on_lost,
 };
 
+bool session_has_begun(const struct session *session)
+{
+	return session->control.greeted;
+}
+
 void session_lost(struct session *session, const char *reason)
 {
 	if (session->ending)

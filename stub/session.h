@@ -39,6 +39,9 @@ int session_open(struct session *session, struct vsock *vsock, const char *recor
 /** session_run - let it all happen. Return: the exit status for the launcher. */
 int session_run(struct session *session);
 
+/** session_has_begun - whether the guest's init has reported; before that no code of the user ran. */
+bool session_has_begun(const struct session *session);
+
 /** session_lost - the machine is gone before the program ended; @reason in plain words. */
 void session_lost(struct session *session, const char *reason);
 

@@ -277,6 +277,7 @@ static int start(struct machine *machine, char *why, size_t why_size)
 
 const struct accelerator accelerator_kvm = {
 	.name = "kvm",
+	.boot_attempts = 1,
 	.probe = hv_probe,
 	.start = start,
 	.stop = stop,

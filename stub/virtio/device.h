@@ -71,6 +71,16 @@ static inline bool virtio_notify(struct virtio_device *device, unsigned index)
 	return used_up;
 }
 
+/** virtio_reset - for transports: forget all that the driver has set up. */
+static inline void virtio_reset(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		virtqueue_reset(&device->queues[i]);
+	device->driver_features = 0;
+	if (device->class->reset)
+		device->class->reset(device);
+}
+
 /** virtio_flush - tell the driver about what was pushed to queue @index, if it wants to know. */
 static inline void virtio_flush(struct virtio_device *device, unsigned index)
 {

@@ -78,13 +78,7 @@ static void kicked(struct loop_source *source, unsigned events)
 
 static void reset(struct virtio_mmio *mmio)
 {
-	struct virtio_device *device = mmio->device;
-
-	for (unsigned i = 0; i < device->class->queue_count; i++)
-		virtqueue_reset(&device->queues[i]);
-	device->driver_features = 0;
-	if (device->class->reset)
-		device->class->reset(device);
+	virtio_reset(mmio->device);
 	mmio->status = 0;
 	mmio->queue_select = 0;
 	mmio->driver_features = 0;

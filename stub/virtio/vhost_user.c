@@ -464,5 +464,6 @@ void vhost_user_close(struct vhost_user *transport)
 		replace_fd(&transport->rings[i].kick.fd, -1);
 		replace_fd(&transport->rings[i].call_fd, -1);
 	}
+	virtio_reset(transport->device);
 	vhost_user_finish(&transport->wire);
 }
