@@ -10,7 +10,7 @@ test-python: $(READY)
 test-c: c-unit-test
 
 test-kernel: $(KERNEL_OUT)/vmlinux
-	guest/kernel/check $(KERNEL_OUT)/vmlinux
+	$(PYTHON) guest/kernel/check $(KERNEL_OUT)
 
 test-kvmhost: $(READY)
 	$(PYTHON) -m pytest tests/kvmhost
