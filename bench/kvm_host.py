@@ -57,7 +57,7 @@ def _boot(samples: dict[str, dict[str, list[float]]]) -> list[Row]:
     ours = samples.pop("ours")
     titles = {"first": "exec to first output", "exit": "exec to exit"}
     return [
-        of_samples("hello under KVM", title, ours[moment], "ms", (name, theirs[moment]))
+        of_samples("hello under KVM", title, ours[moment], "ms", (name, theirs[moment]), min)
         for moment, title in titles.items()
         for name, theirs in samples.items()
     ]
@@ -65,7 +65,7 @@ def _boot(samples: dict[str, dict[str, list[float]]]) -> list[Row]:
 
 def _memory(samples: dict[str, dict[str, int]]) -> list[Row]:
     ours = samples.pop("ours")
-    titles = {"private": "its own pages", "resident": "with pages of mapped files"}
+    titles = {"anonymous": "pages of its own", "resident": "with pages of mapped files"}
     return [
         Row("resident memory, guest RAM apart", title, ours[kind] / 1024, "MiB", 1, name,
             theirs[kind] / 1024)
@@ -78,7 +78,7 @@ def _streams(samples: dict[str, dict[str, list[float]]]) -> list[Row]:
     ours = samples.pop("ours")
     return [
         of_samples(
-            "throughput under KVM", direction, ours[direction], "MB/s", (name, theirs[direction])
+            "throughput under KVM", direction, ours[direction], "MB/s", (name, theirs[direction]), max
         )
         for direction in ours
         for name, theirs in samples.items()

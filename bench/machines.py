@@ -20,13 +20,15 @@ BUILD = REPOSITORY / "build/bench"
 VMLINUX = REPOSITORY / "build/kernel/vmlinux"
 WORKLOAD = BUILD / "workload"
 STOPWATCH = BUILD / "stopwatch"
+HELLO_TAR = BUILD / "hello.tar"
 PEER_INITRAMFS = BUILD / "peer.cpio"
 
 
 @cache
 def hello() -> Path:
     """A machine whose root holds one static program."""
-    return pack(_hello_tar(), BUILD / "hello.vm", "/workload")
+    _write_hello_tar()
+    return pack(HELLO_TAR, BUILD / "hello.vm", "/workload")
 
 
 @cache
@@ -71,14 +73,12 @@ def run(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _hello_tar() -> Path:
-    out = BUILD / "hello.tar"
-    with tarfile.open(out, "w") as tar:
+def _write_hello_tar() -> None:
+    with tarfile.open(HELLO_TAR, "w") as tar:
         program = tarfile.TarInfo("workload")
         program.mode, program.size = 0o755, WORKLOAD.stat().st_size
         with WORKLOAD.open("rb") as file:
             tar.addfile(program, file)
-    return out
 
 
 def _recipe(build: Callable[[], Path]) -> Path:

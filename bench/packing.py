@@ -2,11 +2,13 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import machines
 from bench.errors import BenchError
 from bench.table import Row, of_samples
+from smolpack.rootfs import COMPRESSION_LEVEL
 
 GROUP = "time to pack"
 ROUNDS = 3
@@ -17,26 +19,34 @@ IMAGE = machines.BUILD / "packed.squashfs"
 def rows() -> list[Row]:
     """A root of one program, and a Debian."""
     machines.hello()
-    tars = {"hello root": machines.BUILD / "hello.tar", "Debian root": machines.debian_tar()}
-    return [_row(name, tar) for name, tar in tars.items()]
+    return [
+        *_compared("hello root", machines.HELLO_TAR, "/workload"),
+        *_compared("Debian root", machines.debian_tar(), "/bin/sh"),
+    ]
 
 
-def _row(name: str, tar: Path) -> Row:
-    ours, theirs = [], []
+def _compared(name: str, tar: Path, entrypoint: str) -> list[Row]:
+    works: dict[str, Callable[[], object]] = {
+        "ours": lambda: machines.pack(tar, OUT, entrypoint),
+        "tar2sqfs, same level": lambda: _tar2sqfs(
+            tar, "--comp-extra", f"level={COMPRESSION_LEVEL}"
+        ),
+        "tar2sqfs, its defaults": lambda: _tar2sqfs(tar),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
-        start = time.monotonic()
-        machines.pack(tar, OUT, "/workload")
-        ours.append(time.monotonic() - start)
-        start = time.monotonic()
-        _tar2sqfs(tar)
-        theirs.append(time.monotonic() - start)
+        for worker, work in works.items():
+            start = time.monotonic()
+            work()
+            seconds[worker].append(time.monotonic() - start)
+    ours = seconds.pop("ours")
     title = f"{name}, {tar.stat().st_size / (1 << 20):.1f} MiB"
-    return of_samples(GROUP, title, ours, "s", ("tar2sqfs -c zstd", theirs))
+    return [of_samples(GROUP, title, ours, "s", theirs) for theirs in seconds.items()]
 
 
-def _tar2sqfs(tar: Path) -> None:
+def _tar2sqfs(tar: Path, *options: str) -> None:
+    command = ["tar2sqfs", "--quiet", "--force", "--compressor", "zstd", *options, str(IMAGE)]
     with tar.open("rb") as file:
-        command = ["tar2sqfs", "--quiet", "--force", "--compressor", "zstd", str(IMAGE)]
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"tar2sqfs failed: {done.stderr.strip()[-500:]}")

@@ -2,7 +2,7 @@
 
 from bench.in_host import contenders
 
-ROUNDS = 7
+ROUNDS = 5
 CONTENDERS = {
     "ours": contenders.ours("hello"),
     "QEMU microvm, initramfs": contenders.qemu_initramfs("hello"),

@@ -10,11 +10,11 @@ CONTENDERS = {
     "ours": contenders.ours("hold"),
     "QEMU microvm, initramfs": contenders.qemu_initramfs("hold"),
 }
-_MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$")
+_MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ ")
 
 
 def samples() -> dict[str, dict[str, int]]:
-    """KiB: contender -> "private" (its own pages) and "resident" (with pages of files it maps)."""
+    """KiB: contender -> "anonymous" (pages of its own) and "resident" (with those of files)."""
     return {name: _measure(command) for name, command in CONTENDERS.items()}
 
 
@@ -26,22 +26,20 @@ def _measure(command: list[str]) -> dict[str, int]:
             mappings = _mappings(Path(f"/proc/{process.pid}/smaps").read_text())
         finally:
             process.kill()
-    ram = max(mappings, key=lambda mapping: mapping["Size"])
-    rest = [mapping for mapping in mappings if mapping is not ram]
+    mappings.remove(max(mappings, key=lambda mapping: mapping["Size"]))  # guest RAM
     return {
-        "private": sum(m["Private_Dirty"] + m["Private_Clean"] * (not m["file"]) for m in rest),
-        "resident": sum(m["Rss"] for m in rest),
+        "anonymous": sum(mapping["Anonymous"] for mapping in mappings),
+        "resident": sum(mapping["Rss"] for mapping in mappings),
     }
 
 
 def _mappings(smaps: str) -> list[dict[str, int]]:
-    """Every mapping's figures in KiB, and whether it is of a file."""
+    """Every mapping's figures in KiB."""
     mappings: list[dict[str, int]] = []
     for line in smaps.splitlines():
-        if head := _MAPPING.match(line):
-            mappings.append({"file": int(head[1].startswith("/"))})
-            continue
         name, _, value = line.partition(":")
-        if value.endswith(" kB"):
+        if _MAPPING.match(line):
+            mappings.append({})
+        elif value.endswith(" kB"):
             mappings[-1][name] = int(value.split()[0])
     return mappings

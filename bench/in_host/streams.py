@@ -3,7 +3,7 @@
 from bench.in_host import contenders
 
 ROUNDS = 3
-BYTES = 64 << 20
+BYTES = 32 << 20
 CONTENDERS = {"ours": contenders.ours, "QEMU virtio-serial": contenders.qemu_port}
 
 
