@@ -1,0 +1,6 @@
+/* Somebody else's program, too: it never ends. */
+int main(void)
+{
+	for (;;)
+		;
+}
