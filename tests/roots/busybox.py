@@ -55,14 +55,23 @@ class _Builder:
                 self.file(f"usr/bin/{source.stem}", _compiled(source), 0o755)
 
     def applets(self) -> list[str]:
-        listed = subprocess.run([self.busybox, "--list"], capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            [self.busybox, "--list"], capture_output=True, text=True, check=True
+        )
         return [name for name in listed.stdout.split() if name != "busybox"]
 
     def file(self, name: str, data: bytes, mode: int) -> None:
         self.add(name, tarfile.REGTYPE, mode, data=data)
 
     def add(
-        self, name: str, kind: bytes, mode: int, *, link: str = "", owner: int = 0, data: bytes = b""
+        self,
+        name: str,
+        kind: bytes,
+        mode: int,
+        *,
+        link: str = "",
+        owner: int = 0,
+        data: bytes = b"",
     ) -> None:
         member = tarfile.TarInfo(name)
         member.type, member.mode, member.linkname, member.size = kind, mode, link, len(data)

@@ -52,7 +52,7 @@ class Machine:
     def run(
         self,
         *arguments: Word,
-        input: bytes | int = b"",
+        input: bytes | int = b"",  # noqa: A002  (subprocess.run calls it so)
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         prepare: Callable[[], None] | None = None,
@@ -83,7 +83,7 @@ class Machine:
 
     def start(self, *arguments: Word, **popen: object) -> "Process":
         """Start with pipes as standard streams, unless told otherwise."""
-        streams = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [self.path, *self.options, *arguments]
         return self.cleanup.enter_context(
             Process(subprocess.Popen(command, bufsize=0, **{**streams, **popen}))
@@ -105,7 +105,10 @@ class Process:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if stream:

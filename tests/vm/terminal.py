@@ -34,7 +34,7 @@ class Terminal:
 
     def start_command(self, command: Sequence[Word | Path], **popen: object) -> Process:
         """Start any command."""
-        streams = {name: self.slave for name in ("stdin", "stdout", "stderr")}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), self.slave)
         environment = {**os.environ, "TERM": "vt220"}
         process = subprocess.Popen(
             command,

@@ -27,7 +27,10 @@ def test_sqlite_reports_over_a_table_piped_in(debian: Machine) -> None:
     rows = "".join(f"{day % 7},{day * 3}\n" for day in range(1000))
     result = debian.run(
         *("sqlite3", "-batch", ":memory:", "CREATE TABLE sales(day INTEGER, amount INTEGER)"),
-        *(".import --csv /dev/stdin sales", "SELECT day, sum(amount) FROM sales GROUP BY day LIMIT 2"),
+        *(
+            ".import --csv /dev/stdin sales",
+            "SELECT day, sum(amount) FROM sales GROUP BY day LIMIT 2",
+        ),
         input=rows.encode(),
     )
     expected = [sum(3 * n for n in range(1000) if n % 7 == day) for day in range(2)]
@@ -71,7 +74,9 @@ int main(void)
 
 
 def test_c_program_with_64_threads_is_compiled_and_run(debian: Machine) -> None:
-    result = debian.script("gcc -O2 -x c - -o /tmp/threads -pthread && exec /tmp/threads", input=THREADS.encode())
+    result = debian.script(
+        "gcc -O2 -x c - -o /tmp/threads -pthread && exec /tmp/threads", input=THREADS.encode()
+    )
     assert (result.status, result.stdout) == (5, b"64\n"), result.stderr
 
 

@@ -63,7 +63,9 @@ def test_devices(facts: dict[str, str]) -> None:
         **{"tty": "5,0", "ptmx": "5,2"},
     }
     found = facts["devices"].strip(";").split(";")
-    assert found == [f"/dev/{name} character special file {id} 666" for name, id in numbers.items()]
+    assert found == [
+        f"/dev/{name} character special file {number} 666" for name, number in numbers.items()
+    ]
     assert facts["full"] == "No space left on device"
     assert facts["zero"] == "00 00 00 00"
 
@@ -129,7 +131,8 @@ def test_random_numbers_are_seeded_and_differ_between_machines(
 
 
 def test_what_a_run_writes_is_gone_in_the_next(busybox: Machine) -> None:
-    script = "ls /new /etc/passwd 2>/dev/null; rm /etc/passwd; echo x >/new; ls /new /etc/passwd 2>/dev/null"
+    look = "ls /new /etc/passwd 2>/dev/null"
+    script = f"{look}; rm /etc/passwd; echo x >/new; {look}"
     for _ in range(2):
         assert busybox.script(script).text == "/etc/passwd\n/new\n"
 

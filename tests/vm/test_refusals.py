@@ -1,4 +1,4 @@
-"""Damaged files and hosts that cannot run machines: status 125, one line that helps, nothing left."""
+"""Damaged files and hosts that cannot run machines: 125, one line that helps, nothing left."""
 
 import os
 import pwd
@@ -213,7 +213,11 @@ def test_nothing_is_written_to_the_host(busybox: Machine, tmp_path: Path) -> Non
         **{"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp")},
         "PATH": os.environ["PATH"],
     }
-    result = busybox.script("dd if=/dev/zero of=/big bs=1M count=64 2>&1 >/dev/null && echo x >/tmp/x", env=environment, cwd=tmp_path / "here")
+    result = busybox.script(
+        "dd if=/dev/zero of=/big bs=1M count=64 2>&1 >/dev/null && echo x >/tmp/x",
+        env=environment,
+        cwd=tmp_path / "here",
+    )
     assert result.status == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 

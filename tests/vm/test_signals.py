@@ -134,7 +134,9 @@ def test_killed_emulator_is_reported(busybox: Machine, accelerator: str) -> None
     assert b"killed by signal 9" in process.expect_end(process.stderr)
 
 
-# Starts its argument, says its process id, and waits to be killed.
+SMOLPACK_RUN = (sys.executable, "-m", "smolpack", "run")
+
+# Starts its arguments, and waits to be killed.
 PARENT = """
 import subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -144,10 +146,11 @@ child.wait()
 
 def test_smolpack_run_ends_with_its_parent(busybox: Machine) -> None:
     pytest.importorskip("smolpack", reason="the packer is not installed here")
-    command = [sys.executable, "-m", "smolpack", "run", busybox.path]
+    inside = ["--", "sh", "-c", "echo ready; exec sleep 1000"]
+    command = [*SMOLPACK_RUN, busybox.path, *inside]
     parent = Process(
         subprocess.Popen(
-            [sys.executable, "-c", PARENT, *command, "--", "sh", "-c", "echo ready; exec sleep 1000"],
+            [sys.executable, "-c", PARENT, *command],
             stdout=subprocess.PIPE,
         )
     )
@@ -162,7 +165,7 @@ def test_smolpack_run_ends_with_its_parent(busybox: Machine) -> None:
 def test_smolpack_run_is_the_machine(busybox: Machine) -> None:
     pytest.importorskip("smolpack", reason="the packer is not installed here")
     done = subprocess.run(
-        [sys.executable, "-m", "smolpack", "run", busybox.path, "--vm-cpus", "2", "--", "sh", "-c", "nproc; exit 9"],
+        [*SMOLPACK_RUN, busybox.path, "--vm-cpus", "2", "--", "sh", "-c", "nproc; exit 9"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,

@@ -37,7 +37,8 @@ def test_much_input_reaches_the_program(busybox: Machine, tmp_path: Path) -> Non
 
 def test_output_to_a_file_continues_where_the_file_is(busybox: Machine, tmp_path: Path) -> None:
     target = tmp_path / "log"
-    command = f"(echo before; {busybox.path} sh -c 'echo inside; echo error >&2'; echo after) >>{target} 2>&1"
+    inside = f"{busybox.path} sh -c 'echo inside; echo error >&2'"
+    command = f"(echo before; {inside}; echo after) >>{target} 2>&1"
     subprocess.run(["sh", "-c", command], check=True, stdin=subprocess.DEVNULL)
     lines = target.read_text().split()
     assert lines[0] == "before" and lines[-1] == "after"
@@ -183,7 +184,7 @@ def count_bytes(process: Process, wanted: int) -> int:
 
 
 def own_memory(process: Process) -> int:
-    """Resident bytes of the launcher that are no guest's memory (its mappings are 16 MiB and up)."""
+    """Resident bytes of the launcher that are no guest's memory (mappings of 16 MiB and up)."""
     resident = size = 0
     for line in Path(f"/proc/{process.pid}/smaps").read_text().splitlines():
         if match := re.match(r"Size: +(\d+) kB", line):
