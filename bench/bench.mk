@@ -6,7 +6,8 @@ BENCH_CC := $(TARGET_CC) $(C_WARNINGS) -D_GNU_SOURCE -O2 -static -s
 LZ4 := $(BUILD)/third_party/lz4
 
 # A launcher that stops at its first KVM_RUN; see programs/first_entry.c.
-WRAP := -Wl,--wrap=ioctl -Wl,--wrap=kernel_inflate -Wl,--wrap=kvm_arch_has_virtualization
+WRAPPED := ioctl kvm_arch_has_virtualization kernel_inflate_start kernel_inflate_finish
+WRAP := $(WRAPPED:%=-Wl,--wrap=%)
 
 bench: $(BENCH_PROGRAMS)
 

@@ -78,7 +78,12 @@ def _streams(samples: dict[str, dict[str, list[float]]]) -> list[Row]:
     ours = samples.pop("ours")
     return [
         of_samples(
-            "throughput under KVM", direction, ours[direction], "MB/s", (name, theirs[direction]), max
+            "throughput under KVM",
+            direction,
+            ours[direction],
+            "MB/s",
+            (name, theirs[direction]),
+            max,
         )
         for direction in ours
         for name, theirs in samples.items()

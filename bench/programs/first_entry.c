@@ -1,8 +1,9 @@
 /*
  * Linked into a launcher by the linker's --wrap: at the first KVM_RUN it prints
- * when that was (nanoseconds of CLOCK_MONOTONIC) and how long the kernel took to
- * inflate, then ends. So set-up can be measured where KVM can create machines but
- * not run them.
+ * when that was (nanoseconds of CLOCK_MONOTONIC) and how long it had to wait for
+ * the kernel, then ends. So set-up can be measured where KVM can create machines
+ * but not run them. With INFLATE_ONLY in the environment it prints how long the
+ * kernel takes to inflate, with nothing beside it, and ends there.
  */
 #include <inttypes.h>
 #include <linux/kvm.h>
@@ -10,18 +11,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kernel.h"
 
 int __real_ioctl(int fd, int request, ...);
-int __real_kernel_inflate(const struct kernel *kernel, uint8_t *image, unsigned threads);
+void __real_kernel_inflate_start(struct inflation *inflation, const struct kernel *kernel,
+				 uint8_t *image, unsigned threads);
+int __real_kernel_inflate_finish(struct inflation *inflation);
 int __wrap_ioctl(int fd, int request, ...);
-int __wrap_kernel_inflate(const struct kernel *kernel, uint8_t *image, unsigned threads);
+void __wrap_kernel_inflate_start(struct inflation *inflation, const struct kernel *kernel,
+				 uint8_t *image, unsigned threads);
+int __wrap_kernel_inflate_finish(struct inflation *inflation);
 bool __wrap_kvm_arch_has_virtualization(void);
 
-static uint64_t inflation_ns;
+static uint64_t waited_ns;
 
 static uint64_t now_ns(void)
 {
@@ -36,13 +42,26 @@ bool __wrap_kvm_arch_has_virtualization(void)
 	return true;
 }
 
-int __wrap_kernel_inflate(const struct kernel *kernel, uint8_t *image, unsigned threads)
+int __wrap_kernel_inflate_finish(struct inflation *inflation)
 {
 	uint64_t start = now_ns();
-	int error = __real_kernel_inflate(kernel, image, threads);
+	int error = __real_kernel_inflate_finish(inflation);
 
-	inflation_ns = now_ns() - start;
+	waited_ns = now_ns() - start;
 	return error;
+}
+
+void __wrap_kernel_inflate_start(struct inflation *inflation, const struct kernel *kernel,
+				 uint8_t *image, unsigned threads)
+{
+	uint64_t start = now_ns();
+
+	__real_kernel_inflate_start(inflation, kernel, image, threads);
+	if (!getenv("INFLATE_ONLY"))
+		return;
+	if (__real_kernel_inflate_finish(inflation) == 0)
+		dprintf(STDOUT_FILENO, "%" PRIu64 "\n", now_ns() - start);
+	_exit(0);
 }
 
 int __wrap_ioctl(int fd, int request, ...)
@@ -50,7 +69,7 @@ int __wrap_ioctl(int fd, int request, ...)
 	va_list arguments;
 
 	if ((unsigned)request == KVM_RUN) {
-		dprintf(STDOUT_FILENO, "%" PRIu64 " %" PRIu64 "\n", now_ns(), inflation_ns);
+		dprintf(STDOUT_FILENO, "%" PRIu64 " %" PRIu64 "\n", now_ns(), waited_ns);
 		_exit(0);
 	}
 	va_start(arguments, request);
