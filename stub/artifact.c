@@ -155,6 +155,14 @@ int artifact_open(struct artifact *artifact, int fd, char *why, size_t why_size)
 	return 0;
 }
 
+void artifact_trim(const struct artifact *artifact)
+{
+	madvise((void *)(uintptr_t)artifact->kernel,
+		artifact->sections[FORMAT_SECTION_KERNEL].size, MADV_DONTNEED);
+	madvise((void *)(uintptr_t)artifact->initramfs,
+		artifact->sections[FORMAT_SECTION_INITRAMFS].size, MADV_DONTNEED);
+}
+
 const char *artifact_next_record(const struct artifact *artifact, const char *record)
 {
 	const char *end = artifact->config + artifact->sections[FORMAT_SECTION_CONFIG].size;

@@ -33,6 +33,13 @@ struct artifact {
 int artifact_open(struct artifact *artifact, int fd, char *why, size_t why_size);
 
 /**
+ * artifact_trim - give back the memory of the mapped kernel and initramfs, once they are copied.
+ *
+ * They stay readable: what is touched again comes from the file again.
+ */
+void artifact_trim(const struct artifact *artifact);
+
+/**
  * artifact_next_record - walk the `key=value` records of the config section.
  *
  * @record: NULL for the first. Return: the next record, or NULL at the end.

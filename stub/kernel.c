@@ -2,14 +2,11 @@
 #include "kernel.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <zstd.h>
 
-#define MAX_THREADS	8
 /* No kernel of ours is near this; it bounds what a hostile file can make us reserve. */
 #define MAX_MEMORY	(1ull << 30)
 
@@ -57,15 +54,8 @@ int kernel_open(struct kernel *kernel, const uint8_t *section, uint64_t size, ch
 	return 0;
 }
 
-struct inflation {
-	const struct kernel	*kernel;
-	uint8_t			*image;
-	atomic_uint		next;	/* frame that nobody has taken yet */
-	atomic_bool		failed;
-};
-
 static bool inflate_frame(const struct kernel *kernel, const struct format_frame *frame,
-			  uint8_t *image)
+			  ZSTD_DCtx *decoder, uint8_t *image)
 {
 	const uint8_t *stored = kernel->section + frame->offset;
 	uint8_t *to = image + frame->image_offset;
@@ -74,36 +64,50 @@ static bool inflate_frame(const struct kernel *kernel, const struct format_frame
 		memcpy(to, stored, frame->image_size);
 		return true;
 	}
-	return ZSTD_decompress(to, frame->image_size, stored, frame->size) == frame->image_size;
+	return decoder && ZSTD_decompressDCtx(decoder, to, frame->image_size, stored,
+					      frame->size) == frame->image_size;
 }
 
 static void *worker(void *argument)
 {
 	struct inflation *inflation = argument;
 	const struct kernel *kernel = inflation->kernel;
+	ZSTD_DCtx *decoder = NULL;
+	unsigned i;
 
-	for (;;) {
-		unsigned i = atomic_fetch_add(&inflation->next, 1);
-
-		if (i >= kernel->header.frame_count)
-			return NULL;
-		if (!inflate_frame(kernel, &kernel->frames[i], inflation->image))
+	while ((i = atomic_fetch_add(&inflation->next, 1)) < kernel->header.frame_count) {
+		if (!decoder)
+			decoder = ZSTD_createDCtx();
+		if (!inflate_frame(kernel, &kernel->frames[i], decoder, inflation->image))
 			atomic_store(&inflation->failed, true);
 	}
+	ZSTD_freeDCtx(decoder);
+	return NULL;
+}
+
+void kernel_inflate_start(struct inflation *inflation, const struct kernel *kernel, uint8_t *image,
+			  unsigned threads)
+{
+	*inflation = (struct inflation){ .kernel = kernel, .image = image };
+	while (inflation->helper_count < threads &&
+	       inflation->helper_count < kernel->header.frame_count &&
+	       pthread_create(&inflation->helpers[inflation->helper_count], NULL, worker,
+			      inflation) == 0)
+		inflation->helper_count++;
+}
+
+int kernel_inflate_finish(struct inflation *inflation)
+{
+	worker(inflation);
+	while (inflation->helper_count)
+		pthread_join(inflation->helpers[--inflation->helper_count], NULL);
+	return atomic_load(&inflation->failed) ? -EILSEQ : 0;
 }
 
 int kernel_inflate(const struct kernel *kernel, uint8_t *image, unsigned threads)
 {
-	struct inflation inflation = { .kernel = kernel, .image = image };
-	pthread_t helpers[MAX_THREADS];
-	unsigned started = 0;
+	struct inflation inflation;
 
-	while (started + 1 < threads && started + 1 < kernel->header.frame_count &&
-	       started < MAX_THREADS &&
-	       pthread_create(&helpers[started], NULL, worker, &inflation) == 0)
-		started++;
-	worker(&inflation);
-	while (started)
-		pthread_join(helpers[--started], NULL);
-	return atomic_load(&inflation.failed) ? -EILSEQ : 0;
+	kernel_inflate_start(&inflation, kernel, image, threads - 1);
+	return kernel_inflate_finish(&inflation);
 }

@@ -237,6 +237,8 @@ int main(int argc, char **argv)
 	launcher.accelerator = choose_accelerator(options.accelerator);
 	if (launcher.accelerator->start(&launcher.machine, why, sizeof(why)) < 0)
 		die("%s", why);
+	artifact_trim(&launcher.artifact);
+
 	int status = session_run(&launcher.session);
 
 	launcher.accelerator->stop(&launcher.machine);

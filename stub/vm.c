@@ -47,6 +47,7 @@ struct vm {
 	unsigned		running;	/* vCPU threads */
 	uint64_t		entry;
 	uint64_t		start_info;
+	struct inflation	inflation;	/* of the kernel, while KVM is set up */
 	atomic_bool		stopping;
 	_Atomic(const char *)	reason;		/* why a vCPU stopped by itself */
 	struct loop_source	ended;		/* signalled when ->reason is set */
@@ -54,26 +55,32 @@ struct vm {
 
 static struct vm the_vm;	/* a process is one machine */
 
-static int map_ram(struct vm *vm, uint64_t gpa, uint64_t size)
+static int add_ram(struct vm *vm, uint64_t gpa, uint64_t size)
 {
-	struct guest_memory *memory = &vm->machine->memory;
 	void *host = host_reserve_ram(size);
 
-	if (!host)
-		return -ENOMEM;
-	int error = hv_map(&vm->hv, memory->count, gpa, size, host);
-
-	return error ? error : mem_add(memory, gpa, size, host);
+	return host ? mem_add(&vm->machine->memory, gpa, size, host) : -ENOMEM;
 }
 
 static int create_ram(struct vm *vm)
 {
 	uint64_t size = vm->machine->memory_size;
 	uint64_t low = size < MACHINE_LOW_MEMORY_END ? size : MACHINE_LOW_MEMORY_END;
-	int error = map_ram(vm, 0, low);
+	int error = add_ram(vm, 0, low);
 
 	if (!error && size > low)
-		error = map_ram(vm, MACHINE_HIGH_MEMORY, size - low);
+		error = add_ram(vm, MACHINE_HIGH_MEMORY, size - low);
+	return error;
+}
+
+static int map_ram(struct vm *vm)
+{
+	const struct guest_memory *memory = &vm->machine->memory;
+	int error = 0;
+
+	for (unsigned i = 0; i < memory->count && !error; i++)
+		error = hv_map(&vm->hv, i, memory->regions[i].gpa, memory->regions[i].size,
+			       memory->regions[i].host);
 	return error;
 }
 
@@ -92,7 +99,10 @@ static int write_command_line(const struct machine *machine, char *line, size_t 
 	return used;
 }
 
-/* Kernel where it wants to be, initramfs at the end of low RAM, boot data below 1 MiB. */
+/*
+ * Kernel where it wants to be, initramfs at the end of low RAM, boot data below
+ * 1 MiB. The kernel is still being inflated when this returns.
+ */
 static int load(struct vm *vm)
 {
 	const struct machine *machine = vm->machine;
@@ -124,7 +134,8 @@ static int load(struct vm *vm)
 	});
 	if (!vm->start_info)
 		return -EFBIG;
-	return kernel_inflate(machine->kernel, image, host_cpu_count());
+	kernel_inflate_start(&vm->inflation, machine->kernel, image, host_cpu_count());
+	return 0;
 }
 
 static int attach_devices(struct vm *vm)
@@ -176,6 +187,17 @@ static void on_kick(int signal)
 	(void)signal;	/* it only has to interrupt */
 }
 
+static int create_vcpus(struct vm *vm)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < vm->machine->cpus && !error; i++) {
+		vm->vcpus[i].vm = vm;
+		error = hv_vcpu_create(&vm->hv, &vm->vcpus[i].hv, i, vm->machine->cpus);
+	}
+	return error;
+}
+
 static int start_vcpus(struct vm *vm)
 {
 	struct sigaction kick = { .sa_handler = on_kick };
@@ -183,12 +205,6 @@ static int start_vcpus(struct vm *vm)
 	sigset_t all, before;
 	int error = 0;
 
-	for (unsigned i = 0; i < vm->machine->cpus && !error; i++) {
-		vm->vcpus[i].vm = vm;
-		error = hv_vcpu_create(&vm->hv, &vm->vcpus[i].hv, i, vm->machine->cpus);
-	}
-	if (error)
-		return error;
 	/* Signals are the loop's business; vCPU threads take only the kick. */
 	sigfillset(&all);
 	sigdelset(&all, KICK_SIGNAL);
@@ -229,16 +245,19 @@ static int assemble(struct vm *vm, const char **stage)
 	struct machine *machine = vm->machine;
 	int error;
 
-	*stage = "create a machine with KVM";
-	error = hv_open(&vm->hv);
-	if (error)
-		return error;
 	*stage = "reserve the guest's memory (try a smaller --vm-mem)";
 	error = create_ram(vm);
 	if (error)
 		return error;
 	*stage = "load the guest's kernel";
 	error = load(vm);
+	if (error)
+		return error;
+	/* KVM mostly waits for its own locks: the kernel is inflated meanwhile. */
+	*stage = "create a machine with KVM";
+	error = hv_open(&vm->hv);
+	if (!error)
+		error = map_ram(vm);
 	if (error)
 		return error;
 	*stage = "set up the guest's devices";
@@ -251,6 +270,14 @@ static int assemble(struct vm *vm, const char **stage)
 	if (vm->ended.fd < 0)
 		return -errno;
 	error = loop_add(machine->loop, &vm->ended, LOOP_READ);
+	if (error)
+		return error;
+	*stage = "create the guest's processors (try a smaller --vm-cpus)";
+	error = create_vcpus(vm);
+	if (error)
+		return error;
+	*stage = "load the guest's kernel";
+	error = kernel_inflate_finish(&vm->inflation);
 	if (error)
 		return error;
 	*stage = "start the guest's processors (try a smaller --vm-cpus)";
