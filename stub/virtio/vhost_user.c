@@ -444,8 +444,9 @@ int vhost_user_open(struct vhost_user *transport, struct virtio_device *device,
 			.kick = { .fd = -1, .ready = kicked, .context = transport },
 			.call_fd = -1,
 		};
-		device->queues[i] = (struct virtqueue){ .memory = memory };
+		device->queues[i].memory = memory;
 	}
+	virtio_reset(device);	/* it may have served a machine that failed to start */
 	device->transport = transport;
 	device->interrupt = interrupt;
 	int error = loop_add(loop, &transport->socket, LOOP_READ);
@@ -464,6 +465,5 @@ void vhost_user_close(struct vhost_user *transport)
 		replace_fd(&transport->rings[i].kick.fd, -1);
 		replace_fd(&transport->rings[i].call_fd, -1);
 	}
-	virtio_reset(transport->device);
 	vhost_user_finish(&transport->wire);
 }
