@@ -27,8 +27,9 @@ all: assets
 include stub/stub.mk
 include guest/guest.mk
 include guest/kernel/kernel.mk
--include tests/c/unit.mk
+include tests/c/unit.mk
 include tests/tests.mk
+include bench/bench.mk
 
 $(READY): setup/install pyproject.toml
 	setup/install
