@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import pytest
 
 from smolpack import assets, kernel
 from support import BANNER, Cli, make_vmlinux
+
+
+def pytest_sessionstart() -> None:
+    """Undo what a caller like nohup ignores: signals to the programs under test must count."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(name="vmlinux")

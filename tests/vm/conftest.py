@@ -13,6 +13,13 @@ from machine import PATIENCE_S, Machine, StalledError
 TEST_LIMIT_S = int(2.5 * PATIENCE_S)  # several machines, none of which may take that long
 
 
+def pytest_sessionstart() -> None:
+    """Undo what a caller like nohup ignores: signals to the programs under test must count."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="session")
 def accelerator() -> str:
     """What the machines are expected to run with: qemu or kvm."""
