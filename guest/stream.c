@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIPE_SIZE	(1 << 20)
-
 /* One for each direction that there can be; a page is used when bytes pass it. */
 static struct relay stdin_relay, stdout_relay, stderr_relay, input_relay, output_relay;
 
@@ -32,8 +30,6 @@ int stream_open_pipe(struct stream *stream, enum proto_port port, struct error *
 	if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[ours], F_SETFL, O_NONBLOCK) < 0)
 		return error_set(error, ERROR_MACHINE, "cannot make a pipe: %s", strerror(errno));
 
-	/* fewer switches between the program and us; no matter when there is not so much to have */
-	fcntl(ends[ours], F_SETPIPE_SZ, PIPE_SIZE);
 	stream->local = ends[ours];
 	stream->to_guest = port == PROTO_PORT_STDIN ? &stdin_relay : NULL;
 	stream->to_host = port == PROTO_PORT_STDOUT ? &stdout_relay :
