@@ -361,11 +361,14 @@ _Noreturn void agent_serve(int control)
 	const struct sigaction child_action = { .sa_handler = on_child };
 	struct pollfd polled[1 + 2 * STREAM_COUNT];
 	struct error error;
-	sigset_t all, none;
+	sigset_t all, all_but_child;
 
 	agent.control = control;
+	/* also while it waits: a broken stream's SIGPIPE, or the program's kill(-1, SIGTERM),
+	 * must not end the agent */
 	sigfillset(&all);
-	sigemptyset(&none);
+	all_but_child = all;
+	sigdelset(&all_but_child, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &child_action, NULL);
 
@@ -379,7 +382,8 @@ _Noreturn void agent_serve(int control)
 		for (int i = 0; i < STREAM_COUNT; i++)
 			stream_prepare(&agent.streams[i], &polled[1 + 2 * i]);
 
-		if (ppoll(polled, sizeof(polled) / sizeof(*polled), NULL, &none) >= 0)
+		if (ppoll(polled, sizeof(polled) / sizeof(*polled), NULL,
+			  &all_but_child) >= 0)
 			serve_descriptors(polled);
 		/* always: descriptors that are never idle keep ppoll() from being interrupted */
 		reap_children();
