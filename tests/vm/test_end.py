@@ -123,3 +123,9 @@ def test_time_limit_asks_before_it_ends_the_machine(busybox: Machine) -> None:
 
 def test_time_limit_ends_a_program_that_ignores_it(busybox: Machine) -> None:
     assert busybox.run("--vm-timeout", "6s", "ignore-signals").status == 124
+
+
+def test_program_that_signals_everybody_ends_as_it_says(busybox: Machine) -> None:
+    """kill -1 spares what runs the machine."""
+    result = busybox.script("trap : TERM; sleep 1000 & kill -TERM -1; wait; exit 6")
+    assert result.status == 6
