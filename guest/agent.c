@@ -2,6 +2,7 @@
 #include "agent.h"
 
 #include "channel.h"
+#include "clock.h"
 #include "frame.h"
 #include "machine.h"
 #include "proto.h"
@@ -19,11 +20,14 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A stream for each standard descriptor, and the terminal's. */
 enum { TERMINAL_STREAM = 3, STREAM_COUNT };
+
+/* Bounds the clock's error; only emulated machines ever need to ask again. */
+#define GOOD_ROUND_TRIP_NS	UINT64_C(5000000)
+#define MAX_CLOCK_EXCHANGES	3
 
 static struct agent {
 	int			control;
@@ -39,16 +43,6 @@ static struct agent {
 		{ .connection = -1 }, { .connection = -1 }, { .connection = -1 }, { .connection = -1 },
 	},
 };
-
-static uint64_t greeted_ns;	/* when HELLO was sent */
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* Ends the machine: nothing restarts it, so a restart is the quickest way. */
 static _Noreturn void power_off(void)
@@ -101,7 +95,6 @@ int agent_greet(int control, struct error *error)
 	const struct proto_hello hello = { .version = PROTO_VERSION };
 	int failed = wait_connected(control);
 
-	greeted_ns = monotonic_ns();
 	if (!failed)
 		failed = frame_send(control, PROTO_HELLO, &hello, sizeof(hello), NULL, 0);
 	if (failed)
@@ -124,17 +117,23 @@ void agent_fail(int control, const struct error *error)
 	power_off();
 }
 
+/* Waits until the next frame is whole. Returns as frame_receive(), never 0. */
+static int wait_frame(struct frame *frame)
+{
+	struct pollfd polled = { .fd = agent.control, .events = POLLIN };
+	int received;
+
+	while (!(received = frame_receive(agent.control, frame)))
+		poll(&polled, 1, -1);
+	return received;
+}
+
 /* Waits for the first frame, which has to be RUN; its records stay in agent.frame. */
 static int receive_run(struct proto_run *run, struct error *error)
 {
 	struct frame *frame = &agent.frame;
-	int received;
+	int received = wait_frame(frame);
 
-	while (!(received = frame_receive(agent.control, frame))) {
-		struct pollfd polled = { .fd = agent.control, .events = POLLIN };
-
-		poll(&polled, 1, -1);
-	}
 	if (received == -ENOMEM)
 		return error_set(error, ERROR_MACHINE, "out of memory for the program's arguments: "
 				 "give the machine more memory");
@@ -144,7 +143,6 @@ static int receive_run(struct proto_run *run, struct error *error)
 	if (received < 0)
 		lose_launcher(received);
 	memcpy(run, frame->payload, sizeof(*run));
-	machine_set_clock(run->realtime_ns, monotonic_ns() - greeted_ns);
 	return 0;
 }
 
@@ -194,36 +192,6 @@ static void set_defaults(struct program *program, const struct identity *identit
 	}
 }
 
-static int start_program(struct error *error)
-{
-	static struct identity identity;
-	struct program program;
-	struct proto_run run;
-	int descriptors[3];
-
-	if (receive_run(&run, error) ||
-	    records_decode((char *)agent.frame.payload + sizeof(run),
-			   agent.frame.header.size - sizeof(run), &program, error) ||
-	    configure_machine(&run, &program, error) ||
-	    user_lookup(program.user, &identity, error))
-		return -1;
-	set_defaults(&program, &identity);
-	if (open_streams(&run, identity.uid, descriptors, error))
-		return -1;
-
-	agent.program = spawn(&program, &identity, descriptors, agent.terminal.slave, error);
-	if (agent.program < 0)
-		return -1;
-	/* the pipes' ends belong to the program alone, or nobody would see their end */
-	for (int fd = 0; fd < 3; fd++)
-		if (descriptors[fd] != agent.terminal.slave)
-			close(descriptors[fd]);
-	program_free(&program);
-	frame_clear(&agent.frame);
-	send_frame(agent.control, PROTO_STARTED, NULL, 0);
-	return 0;
-}
-
 static void forward_signal(const struct proto_signal *request)
 {
 	pid_t target = agent.program;
@@ -255,6 +223,66 @@ static void handle_frame(const struct frame *frame)
 		if (agent.terminal.slave >= 0)
 			terminal_resize(&agent.terminal, &request.winsize);
 	}
+}
+
+/* The last step before the program starts: by then the code on the way is in the caches. */
+static void set_clock(void)
+{
+	struct clock_answer answer = { 0 };
+	uint64_t round_trip_ns = UINT64_MAX;
+
+	for (int i = 0; i < MAX_CLOCK_EXCHANGES && round_trip_ns > GOOD_ROUND_TRIP_NS; i++) {
+		const uint64_t asked_ns = clock_monotonic_ns();
+		struct frame frame = { 0 };
+		struct proto_time time;
+
+		send_frame(agent.control, PROTO_TIME, NULL, 0);
+		for (;;) {
+			int received = wait_frame(&frame);
+
+			if (received < 0)
+				lose_launcher(received);
+			if (frame.header.type == PROTO_TIME && frame.header.size == sizeof(time))
+				break;
+			handle_frame(&frame);
+			frame_clear(&frame);
+		}
+		memcpy(&time, frame.payload, sizeof(time));
+		frame_clear(&frame);
+		round_trip_ns = clock_hear(&answer, asked_ns, time.realtime_ns);
+	}
+	clock_set(&answer);
+}
+
+static int start_program(struct error *error)
+{
+	static struct identity identity;
+	struct program program;
+	struct proto_run run;
+	int descriptors[3];
+
+	if (receive_run(&run, error) ||
+	    records_decode((char *)agent.frame.payload + sizeof(run),
+			   agent.frame.header.size - sizeof(run), &program, error) ||
+	    configure_machine(&run, &program, error) ||
+	    user_lookup(program.user, &identity, error))
+		return -1;
+	set_defaults(&program, &identity);
+	if (open_streams(&run, identity.uid, descriptors, error))
+		return -1;
+	set_clock();
+
+	agent.program = spawn(&program, &identity, descriptors, agent.terminal.slave, error);
+	if (agent.program < 0)
+		return -1;
+	/* the pipes' ends belong to the program alone, or nobody would see their end */
+	for (int fd = 0; fd < 3; fd++)
+		if (descriptors[fd] != agent.terminal.slave)
+			close(descriptors[fd]);
+	program_free(&program);
+	frame_clear(&agent.frame);
+	send_frame(agent.control, PROTO_STARTED, NULL, 0);
+	return 0;
 }
 
 static void serve_control(void)

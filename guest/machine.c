@@ -10,12 +10,9 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/random.h>
-
-#define SECOND_NS	UINT64_C(1000000000)
 
 /* The addresses 127.0.0.1 and ::1 come with it. */
 static int start_loopback(void)
@@ -54,24 +51,6 @@ void machine_set_oom_score(const char *score)
 		return;
 	(void)!write(fd, score, strlen(score));
 	close(fd);
-}
-
-void machine_set_clock(uint64_t sent_ns, uint64_t round_trip_ns)
-{
-	struct timespec now;
-	uint64_t now_ns;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	now_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-
-	/* the answer took between nothing and the whole round trip: a clock within that (a
-	 * paravirtual one) is better than our guess of half of it */
-	if (now_ns - sent_ns <= round_trip_ns)
-		return;
-	now_ns = sent_ns + round_trip_ns / 2;
-	now.tv_sec = (time_t)(now_ns / SECOND_NS);
-	now.tv_nsec = (long)(now_ns % SECOND_NS);
-	clock_settime(CLOCK_REALTIME, &now);
 }
 
 int machine_seed_random(const uint8_t *seed, size_t size, struct error *error)

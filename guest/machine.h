@@ -15,13 +15,6 @@
 int machine_prepare(struct error *error);
 
 /**
- * machine_set_clock() - set the wall clock
- * @sent_ns: the launcher's clock when it answered
- * @round_trip_ns: time from our question to its answer, now
- */
-void machine_set_clock(uint64_t sent_ns, uint64_t round_trip_ns);
-
-/**
  * machine_seed_random() - make the random number generator start from @seed
  *
  * Return: 0, or -1 with @error set.

@@ -11,6 +11,8 @@
  *	connect PROTO_PORT_CONTROL
  *	HELLO				->
  *					<-	RUN
+ *	TIME				->
+ *					<-	TIME
  *	connect the streams that RUN asks for, start the program
  *	STARTED				->
  *					<-	SIGNAL, WINSIZE …
@@ -45,6 +47,7 @@ enum proto_type {
 	PROTO_STOPPED	= 3,	/* struct proto_signal: a stop signal stopped the program */
 	PROTO_EXIT	= 4,	/* struct proto_exit */
 	PROTO_ERROR	= 5,	/* struct proto_error, then one line of text, no newline */
+	PROTO_TIME	= 6,	/* no payload: what time is it? The host: struct proto_time */
 	/* host to guest */
 	PROTO_RUN	= 64,	/* struct proto_run, then records */
 	PROTO_SIGNAL	= 65,	/* struct proto_signal */
@@ -76,11 +79,14 @@ struct proto_winsize {
  * workdir, user (`name`, `uid`, either with `:group`), hostname.
  */
 struct proto_run {
-	uint64_t	realtime_ns;	/* wall clock when the frame was sent */
 	uint8_t		seed[32];	/* for the guest's random number generator */
 	uint32_t	terminal;	/* bit n: descriptor n is the terminal, else a pipe */
 	uint32_t	raw_output;	/* 1: the host's terminal post-processes output, not the pty */
 	struct proto_winsize winsize;
+};
+
+struct proto_time {
+	uint64_t	realtime_ns;	/* wall clock when the frame was sent */
 };
 
 struct proto_signal {
@@ -101,7 +107,7 @@ struct proto_error {
 };
 
 static_assert(sizeof(struct proto_header) == 8, "header");
-static_assert(sizeof(struct proto_run) == 56, "run");
+static_assert(sizeof(struct proto_run) == 48, "run");
 static_assert(sizeof(struct proto_exit) == 16, "exit");
 
 #endif

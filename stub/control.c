@@ -52,17 +52,24 @@ static void send_frame(struct control *control, enum proto_type type, const void
 		pump(control);
 }
 
+/* Once for all questions so far: a guest that reads no answers shall not fill our memory. */
+static void tell_time(struct control *control)
+{
+	if (control->time_asked && control->outgoing_size == 0) {
+		const struct proto_time time = { .realtime_ns = host_realtime_ns() };
+
+		control->time_asked = false;
+		send_frame(control, PROTO_TIME, &time, sizeof(time));
+	}
+}
+
 static void on_hello(struct control *control, const struct proto_hello *hello)
 {
-	uint64_t now = host_realtime_ns();
-
 	if (hello->version != PROTO_VERSION || control->greeted) {
 		control->hooks->lost(control->context, "the guest's init is of another version");
 		return;
 	}
 	control->greeted = true;
-	memcpy(control->outgoing + sizeof(struct proto_header) +
-	       offsetof(struct proto_run, realtime_ns), &now, sizeof(now));
 	pump(control);
 }
 
@@ -90,6 +97,9 @@ static bool handle_frame(struct control *control, uint32_t type, uint8_t *payloa
 
 		memcpy(&hello, payload, sizeof(hello));
 		on_hello(control, &hello);
+	} else if (type == PROTO_TIME && size == 0) {
+		control->time_asked = true;
+		tell_time(control);
 	} else if (type == PROTO_STARTED && size == 0) {
 		control->hooks->started(control->context);
 	} else if (type == PROTO_STOPPED && size == sizeof(struct proto_signal)) {
@@ -167,6 +177,7 @@ static bool on_accept(struct vsock_listener *listener, struct vsock_connection *
 static void on_writable(struct vsock_connection *connection)
 {
 	pump(connection->context);
+	tell_time(connection->context);
 }
 
 static void on_closed(struct vsock_connection *connection)

@@ -26,6 +26,7 @@ struct control {
 	uint8_t			received[CONTROL_MAX_RECEIVED];
 	size_t			received_size;
 	bool			greeted;
+	bool			time_asked;	/* and not answered yet */
 	/* RUN waits here until the guest says HELLO; later frames queue up behind it. */
 	uint8_t			*outgoing;
 	size_t			outgoing_size, outgoing_sent, outgoing_capacity;
@@ -34,7 +35,7 @@ struct control {
 /**
  * control_init - wait for the guest's agent; once it says HELLO it gets RUN.
  *
- * @run: as in guest/proto.h, less realtime_ns, which is filled in when it is sent.
+ * @run: as in guest/proto.h.
  * @records: @records_size bytes of `key=value` NUL.
  * Return: 0, -E2BIG when the records are more than a frame can hold, or another
  * negative errno.

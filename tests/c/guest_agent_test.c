@@ -98,12 +98,19 @@ static void send_run(const struct order *order)
 		.terminal = order->terminal,
 		.winsize = { .rows = 24, .columns = 80 },
 	};
+
+	frame_send(connections[CONTROL], PROTO_RUN, &run, sizeof(run), order->records,
+		   order->records_size);
+}
+
+static void send_time(void)
+{
+	struct proto_time time;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	run.realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	frame_send(connections[CONTROL], PROTO_RUN, &run, sizeof(run), order->records,
-		   order->records_size);
+	time.realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	frame_send(connections[CONTROL], PROTO_TIME, &time, sizeof(time), NULL, 0);
 }
 
 static void send_signal(uint32_t number)
@@ -118,6 +125,9 @@ static void take_frame(const struct order *order, const struct frame *frame)
 	switch (frame->header.type) {
 	case PROTO_HELLO:
 		send_run(order);
+		break;
+	case PROTO_TIME:
+		send_time();
 		break;
 	case PROTO_STARTED:
 		outcome.started = true;
