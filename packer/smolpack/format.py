@@ -12,11 +12,18 @@ from typing import Any, ClassVar, Self
 
 from smolpack.errors import FormatError
 
-VERSION = 1
+VERSION = 2
 PAGE_SIZE = 4096
 MAX_SECTIONS = 16
 MAX_FRAMES = 16
 MAX_CONFIG = 1 << 20
+MAX_SIGNATURES = 64 << 10
+HASH_SIZE = 32
+CHUNK_SIZE = 64 << 10
+HASH_BLOCK = 4096
+HASH_CHUNK = b"smolpack chunk\0\0"
+HASH_NODE = b"smolpack node\0\0\0"
+NAMESPACE = b"smolpack"
 TRAILER_MAGIC = b"\x8aSMOLVM\n"
 TABLE_MAGIC = b"\x8aSMOLTB\n"
 
@@ -36,6 +43,8 @@ class SectionType(IntEnum):
     INITRAMFS = 3
     ROOTFS = 4
     CONFIG = 5
+    SBOM = 6
+    HASHES = 7
 
 
 class Encoding(IntEnum):
@@ -105,7 +114,8 @@ class Trailer(Record):
     table_offset: int = _member("Q")
     table_size: int = _member("Q")
     file_size: int = _member("Q")
-    reserved1: bytes = _member("24s", b"")
+    signatures_size: int = _member("Q", 0)
+    reserved1: bytes = _member("16s", b"")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +142,19 @@ class Section(Record):
     reserved0: int = _member("I", 0)
     offset: int = _member("Q")
     size: int = _member("Q")
-    reserved1: bytes = _member("40s", b"")
+    root: bytes = _member("32s")
+    tree_offset: int = _member("Q")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature(Record):
+    """Starts every signature; a blob of `size` bytes follows. `time` counts seconds since 1970."""
+
+    C_STRUCT = "format_signature"
+
+    time: int = _member("Q")
+    size: int = _member("I")
+    reserved: int = _member("I", 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +184,7 @@ class Frame(Record):
     image_size: int = _member("Q")
 
 
-RECORDS: tuple[type[Record], ...] = (Trailer, Table, Section, Kernel, Frame)
+RECORDS: tuple[type[Record], ...] = (Trailer, Table, Section, Signature, Kernel, Frame)
 
 
 def align(offset: int) -> int:
