@@ -5,7 +5,7 @@
 test: test-python test-c test-kernel test-kvmhost test-vm-qemu test-vm-kvm test-wheel
 
 test-python: $(READY)
-	$(PYTHON) -m pytest tests/packer
+	$(PYTHON) -m pytest tests/packer tests/signing
 
 test-c: c-unit-test
 
