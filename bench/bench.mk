@@ -34,10 +34,10 @@ $(BENCH_OUT)/lz4.o: $(LZ4)/lz4.h
 	@mkdir -p $(@D)
 	$(TARGET_CC) $(ZSTD_CFLAGS) -c $(LZ4)/lz4.c -o $@
 
-$(BENCH_OUT)/first-entry-zstd: $(STUB_OBJECTS) $(STUB_OUT)/zstd.o $(BENCH_OUT)/first_entry.o
+$(BENCH_OUT)/first-entry-zstd: $(STUB_OBJECTS) $(STUB_LIBRARIES) $(BENCH_OUT)/first_entry.o
 	$(TARGET_CC) $(STUB_LDFLAGS) $(WRAP) $^ -o $@
 
-$(BENCH_OUT)/first-entry-lz4: $(STUB_OBJECTS) $(addprefix $(BENCH_OUT)/, lz4.o lz4_as_zstd.o first_entry.o)
+$(BENCH_OUT)/first-entry-lz4: $(STUB_OBJECTS) $(STUB_SODIUM) $(addprefix $(BENCH_OUT)/, lz4.o lz4_as_zstd.o first_entry.o)
 	$(TARGET_CC) $(STUB_LDFLAGS) $(WRAP) $^ -o $@
 
 # The compressor, for the Python side.

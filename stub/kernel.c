@@ -1,4 +1,4 @@
-/* Inflates the stored kernel, several frames at once. */
+/* Checks and inflates the stored kernel, several frames at once. */
 #include "kernel.h"
 
 #include <errno.h>
@@ -12,14 +12,22 @@
 
 #define COMPLAIN(text) (snprintf(why, why_size, "the kernel section is damaged: %s", text), -EINVAL)
 
-int kernel_open(struct kernel *kernel, const uint8_t *section, uint64_t size, char *why,
-		size_t why_size)
+/* Header and frames' index lie in the first chunk. */
+static_assert(sizeof(struct format_kernel) + FORMAT_MAX_FRAMES * sizeof(struct format_frame) <=
+	      FORMAT_CHUNK_SIZE, "kernel header");
+
+int kernel_open(struct kernel *kernel, const uint8_t *section, const struct hashtree *tree,
+		char *why, size_t why_size)
 {
 	const struct format_kernel *header = &kernel->header;
+	uint64_t size = tree->size;
 
 	kernel->section = section;
+	kernel->tree = tree;
 	if (size < sizeof(*header))
 		return COMPLAIN("it is too short");
+	if (hashtree_check_chunk(tree, 0, section) < 0)
+		return COMPLAIN("its start is not what was packed; get the file again");
 	memcpy(&kernel->header, section, sizeof(*header));
 	if (header->frame_count == 0 || header->frame_count > FORMAT_MAX_FRAMES ||
 	    size < sizeof(*header) + header->frame_count * sizeof(struct format_frame))
@@ -60,6 +68,9 @@ static bool inflate_frame(const struct kernel *kernel, const struct format_frame
 	const uint8_t *stored = kernel->section + frame->offset;
 	uint8_t *to = image + frame->image_offset;
 
+	/* A chunk that two frames share is checked twice: the decoder sees no byte before. */
+	if (hashtree_check_range(kernel->tree, kernel->section, frame->offset, frame->size, NULL) < 0)
+		return false;
 	if (kernel->header.encoding == FORMAT_ENCODING_RAW) {
 		memcpy(to, stored, frame->image_size);
 		return true;

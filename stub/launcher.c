@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "artifact.h"
+#include "crypto.h"
+#include "disk.h"
 #include "host/host.h"
 #include "host/stdstream.h"
 #include "info.h"
@@ -16,8 +18,11 @@
 #include "loop.h"
 #include "machine.h"
 #include "options.h"
+#include "policy.h"
 #include "program.h"
 #include "session.h"
+#include "signature.h"
+#include "verify.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
@@ -29,10 +34,13 @@
 /* All that lives as long as the process: one machine, one session. */
 static struct {
 	struct artifact		artifact;
+	struct signatures	signatures;
+	struct policy		policy;
 	struct kernel		kernel;
 	struct loop		loop;
 	struct machine		machine;
 	struct session		session;
+	struct disk		disk;
 	struct virtio_blk	root;
 	struct virtio_rng	entropy;
 	struct vsock		vsock;
@@ -66,16 +74,45 @@ static const struct accelerator *choose_accelerator(const char *name)
 	die("no way to run a machine here: %s; or %s", why[0], why[1]);
 }
 
+/* The table, and whether those who signed it signed this one. */
 static void open_artifact(void)
 {
-	char why[256];
+	struct artifact *artifact = &launcher.artifact;
+	char why[512];
 	int fd = host_open_self();
 
 	if (fd < 0)
 		die("cannot open the program's own file: %s; is /proc mounted?", strerror(-fd));
-	if (artifact_open(&launcher.artifact, fd, why, sizeof(why)) < 0 ||
-	    kernel_open(&launcher.kernel, launcher.artifact.kernel,
-			launcher.artifact.sections[FORMAT_SECTION_KERNEL].size, why, sizeof(why)) < 0)
+	crypto_prepare();
+	if (artifact_open(artifact, fd, why, sizeof(why)) < 0 ||
+	    signatures_verify(&launcher.signatures, artifact->signatures, artifact->signatures_size,
+			      artifact->table, artifact->table_size, why, sizeof(why)) < 0)
+		die("this file is not a machine that can run: %s", why);
+}
+
+static void apply_policy(void)
+{
+	struct policy *policy = &launcher.policy;
+	char why[512];
+
+	if (policy_read_file(policy, POLICY_PATH, why, sizeof(why)) < 0 ||
+	    policy_read_environment(policy, getenv("SMOLPACK_REQUIRE_SIGNATURE"),
+				    getenv("SMOLPACK_SIGNERS"), why, sizeof(why)) < 0)
+		die("nothing can run: the policy is not understood: %s", why);
+	if (policy_check(policy, &launcher.signatures, why, sizeof(why)) < 0)
+		die("this file may not run here: %s", why);
+}
+
+/* All that the guest begins with; the rest of the kernel is checked while it is inflated. */
+static void open_kernel(void)
+{
+	struct artifact *artifact = &launcher.artifact;
+	char why[256];
+
+	if (kernel_open(&launcher.kernel, artifact->kernel,
+			&artifact->sections[FORMAT_SECTION_KERNEL].tree, why, sizeof(why)) < 0 ||
+	    artifact_check(artifact, FORMAT_SECTION_INITRAMFS, artifact->initramfs, why,
+			   sizeof(why)) < 0)
 		die("this file is not a machine that can run: %s", why);
 }
 
@@ -164,10 +201,31 @@ static void describe_program(struct records *records, const struct options *opti
 		die("cannot put together what to run: %s", strerror(-error));
 }
 
+static void on_damaged(struct disk *disk, uint64_t file_offset, int error)
+{
+	(void)disk;
+	warn("the rootfs section cannot be used at offset %llu of this file (%s): what the program "
+	     "wants from there fails; get the file again", (unsigned long long)file_offset,
+	     error == -EILSEQ ? "it is not what was packed" : strerror(-error));
+}
+
+static void open_root(void)
+{
+	const struct section *section = &launcher.artifact.sections[FORMAT_SECTION_ROOTFS];
+	struct disk *disk = &launcher.disk;
+
+	disk->fd = launcher.artifact.fd;
+	disk->offset = section->offset;
+	disk->tree = section->tree;
+	disk->damaged = on_damaged;
+	if (disk_open(disk) < 0)
+		die("there is no memory to keep track of a root file system of this size");
+	virtio_blk_init(&launcher.root, disk, "root");
+}
+
 static void assemble(const struct options *options)
 {
 	struct machine *machine = &launcher.machine;
-	const struct section *root = &launcher.artifact.sections[FORMAT_SECTION_ROOTFS];
 	struct records records;
 	int error;
 
@@ -192,7 +250,7 @@ static void assemble(const struct options *options)
 	launcher.session.say_last_words = options->console ? NULL : say_last_words;
 	describe_program(&records, options);
 
-	virtio_blk_init(&launcher.root, launcher.artifact.fd, root->offset, root->size, "root");
+	open_root();
 	virtio_rng_init(&launcher.entropy);
 	vsock_init(&launcher.vsock);
 	error = machine_add_device(machine, &launcher.root.device);
@@ -207,6 +265,15 @@ static void assemble(const struct options *options)
 	if (error)
 		die("cannot set up the machine's devices: %s", strerror(-error));
 	free(records.bytes);
+}
+
+static int verify(void)
+{
+	int error = verify_print(&launcher.artifact, &launcher.signatures);
+
+	if (error == -EILSEQ)
+		die("this file is damaged; get it again");
+	return error ? LAUNCHER_FAILURE : 0;
 }
 
 int main(int argc, char **argv)
@@ -230,8 +297,11 @@ int main(int argc, char **argv)
 	}
 	open_artifact();
 	if (options.info)
-		return info_print(&launcher.artifact) < 0 ? LAUNCHER_FAILURE : 0;
-
+		return info_print(&launcher.artifact, &launcher.signatures) < 0 ? LAUNCHER_FAILURE : 0;
+	if (options.verify)
+		return verify();
+	apply_policy();
+	open_kernel();
 	assemble(&options);
 
 	launcher.accelerator = choose_accelerator(options.accelerator);

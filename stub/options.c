@@ -17,7 +17,8 @@ const char options_help[] =
 	"program; the first word that is not a --vm- option ends the options.\n"
 	"\n"
 	"  --vm-help            show this text\n"
-	"  --vm-info            show what is packed in this file\n"
+	"  --vm-info            show what is packed in this file and who signed it\n"
+	"  --vm-verify          read all of this file and say whether it is intact\n"
 	"  --vm-mem SIZE        memory of the machine: 512M, 2G (at least 32M)\n"
 	"  --vm-cpus N          virtual processors, 1 to 32\n"
 	"  --vm-env NAME=VALUE  set a variable of the program's environment (repeatable)\n"
@@ -25,6 +26,12 @@ const char options_help[] =
 	"  --vm-accel NAME      kvm, qemu, or auto: kvm where it works, else qemu\n"
 	"  --vm-console         show the kernel's messages on stderr\n"
 	"  --vm-debug           show what the launcher does on stderr\n"
+	"\n"
+	"Signatures, kernel and run defaults are checked before anything of this file runs,\n"
+	"the root file system as it is read. Who may have signed is told by\n"
+	"/etc/smolpack/policy.toml and by the environment: SMOLPACK_REQUIRE_SIGNATURE=1,\n"
+	"SMOLPACK_SIGNERS=\"SHA256:...\". A file cannot vouch for itself: whether to trust it,\n"
+	"ask `smolpack verify`.\n"
 	"\n"
 	"The exit status is the program's own; 128+N when signal N killed it; 127 when it\n"
 	"was not found, 126 when it could not be executed; 125 when the machine failed.\n";
@@ -136,6 +143,7 @@ static const struct {
 } known[] = {
 	{ .name = "help", .flag = offsetof(struct options, help) },
 	{ .name = "info", .flag = offsetof(struct options, info) },
+	{ .name = "verify", .flag = offsetof(struct options, verify) },
 	{ .name = "console", .flag = offsetof(struct options, console) },
 	{ .name = "debug", .flag = offsetof(struct options, debug) },
 	{ .name = "mem", .take = take_memory, .expects = "a size of at least 32M, like 512M or 2G" },

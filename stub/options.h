@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct options {
-	bool		help, info, console, debug;
+	bool		help, info, verify, console, debug;
 	uint64_t	memory_size;	/* bytes; 0: as packed */
 	unsigned	cpus;		/* 0: as packed */
 	uint64_t	timeout_ms;	/* 0: none */

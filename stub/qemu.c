@@ -484,7 +484,7 @@ static int start(struct machine *machine, char *why, size_t why_size)
 		close(qemu->invocation.handed_over[i]);
 	if (error) {
 		snprintf(why, why_size, "cannot %s: %s", stage,
-			 error == -EILSEQ ? "the file is damaged" : strerror(-error));
+			 error == -EILSEQ ? "the file is damaged; get it again" : strerror(-error));
 		stop(machine);
 	}
 	return error;

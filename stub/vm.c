@@ -297,7 +297,7 @@ static int start(struct machine *machine, char *why, size_t why_size)
 	if (error)
 		snprintf(why, why_size, "cannot %s: %s", stage,
 			 error == -EFBIG ? "it does not fit; give the machine more memory (--vm-mem)"
-			 : error == -EILSEQ ? "the file is damaged"
+			 : error == -EILSEQ ? "the file is damaged; get it again"
 					    : strerror(-error));
 	return error;
 }

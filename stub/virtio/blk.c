@@ -1,7 +1,6 @@
-/* The block device: requests become preadv() straight into guest memory. */
+/* The block device: requests become reads of a disk into guest memory. */
 #include "blk.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define F_SEG_MAX	(1ull << 2)
@@ -31,29 +30,14 @@ static enum request_status read_disk(const struct virtio_blk *blk, uint64_t posi
 				     struct iovec *iov, unsigned count, uint64_t length)
 {
 	static const uint8_t zeros[VIRTIO_BLK_SECTOR_SIZE];
-	uint64_t stored = blk->size - position;
+	uint64_t stored = blk->disk->tree.size - position;
 
 	if (length > stored) {
 		/* Less than a sector: the capacity was rounded up to one. */
 		iov_copy_to(iov, count, stored, zeros, length - stored);
-		count = iov_limit(iov, count, stored);
 		length = stored;
 	}
-	while (length > 0) {
-		ssize_t done = preadv(blk->fd, iov, (int)count, (off_t)(blk->offset + position));
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return STATUS_IOERR;
-		unsigned full = iov_trim_front(iov, count, (size_t)done);
-
-		iov += full;
-		count -= full;
-		position += (uint64_t)done;
-		length -= (uint64_t)done;
-	}
-	return STATUS_OK;
+	return disk_read(blk->disk, position, iov, count, length) < 0 ? STATUS_IOERR : STATUS_OK;
 }
 
 /* The vector is where the request's data goes, @length bytes. */
@@ -127,9 +111,10 @@ static const struct virtio_class blk_class = {
 	.notify = notify,
 };
 
-void virtio_blk_init(struct virtio_blk *blk, int fd, uint64_t offset, uint64_t size,
-		     const char *id)
+void virtio_blk_init(struct virtio_blk *blk, struct disk *disk, const char *id)
 {
+	uint64_t size = disk->tree.size;
+
 	*blk = (struct virtio_blk){
 		.device = { .class = &blk_class },
 		.config = {
@@ -138,9 +123,7 @@ void virtio_blk_init(struct virtio_blk *blk, int fd, uint64_t offset, uint64_t s
 			.seg_max = VIRTQUEUE_MAX_IOV - 2,	/* header and status */
 			.blk_size = VIRTIO_BLK_SECTOR_SIZE,
 		},
-		.fd = fd,
-		.offset = offset,
-		.size = size,
+		.disk = disk,
 	};
 	blk->device.config = &blk->config;
 	memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));

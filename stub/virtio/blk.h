@@ -1,9 +1,10 @@
-/* The block device (virtio 1.2, section 5.2): a part of a file, read-only. */
+/* The block device (virtio 1.2, section 5.2), read-only. */
 #ifndef SMOLPACK_VIRTIO_BLK_H
 #define SMOLPACK_VIRTIO_BLK_H
 
 #include <assert.h>
 
+#include "../disk.h"
 #include "device.h"
 
 #define VIRTIO_BLK_SECTOR_SIZE	512
@@ -25,19 +26,16 @@ static_assert(sizeof(struct virtio_blk_config) == 24, "virtio_blk_config");
 struct virtio_blk {
 	struct virtio_device	device;
 	struct virtio_blk_config config;
-	int			fd;
-	uint64_t		offset, size;	/* the disk's bytes in the file */
+	struct disk		*disk;
 	char			id[VIRTIO_BLK_ID_SIZE];
 };
 
 /**
- * virtio_blk_init - make @blk a disk of the @size bytes at @offset of the file @fd.
+ * virtio_blk_init - make @blk the device of @disk, which must outlive it.
  *
- * A last sector that is not full is padded with zeros. @fd stays the caller's and
- * must outlive @blk. @id is what the guest reads as the disk's serial number; at most
- * VIRTIO_BLK_ID_SIZE bytes of it count.
+ * A last sector that is not full is padded with zeros. @id is what the guest reads as the disk's
+ * serial number; at most VIRTIO_BLK_ID_SIZE bytes of it count.
  */
-void virtio_blk_init(struct virtio_blk *blk, int fd, uint64_t offset, uint64_t size,
-		     const char *id);
+void virtio_blk_init(struct virtio_blk *blk, struct disk *disk, const char *id);
 
 #endif
