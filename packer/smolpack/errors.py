@@ -29,6 +29,18 @@ class FormatError(SmolpackError):
     """The file is not a packed machine, or a damaged one."""
 
 
+class SignError(SmolpackError):
+    """The file cannot be signed as asked."""
+
+
+class VerifyError(SmolpackError):
+    """The file is not what its signer made, or nobody vouches for it whom the user trusts."""
+
+
+class PolicyError(SmolpackError):
+    """The policy of this machine cannot be read, so that nothing is allowed."""
+
+
 class OutputError(SmolpackError):
     """The target cannot be written."""
 

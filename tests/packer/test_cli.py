@@ -44,7 +44,7 @@ def test_info_for_people(cli: Cli, machine: Path) -> None:
 
 def test_info_for_programs(cli: Cli, machine: Path) -> None:
     found = json.loads(cli("info", "--json", machine).stdout)
-    assert found["format_version"] == 1
+    assert found["format_version"] == 2
     assert found["arch"] == "x86_64"
     assert found["size"] == machine.stat().st_size
     assert found["kernel_version"] == "6.12.1-test"
