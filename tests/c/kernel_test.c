@@ -1,10 +1,11 @@
-// sources: stub/kernel.c zstd.c
+// sources: stub/kernel.c stub/hashtree.c zstd.c libsodium.c
 /* The stored kernel: good and hostile headers, raw and compressed frames. */
 #include <errno.h>
 #include <stdlib.h>
 #include <zstd.h>
 
 #include "check.h"
+#include "fake_tree.h"
 #include "kernel.h"
 
 #define FRAMES		4
@@ -15,11 +16,12 @@
 static struct kernel_section {
 	struct format_kernel	header;
 	struct format_frame	frames[FORMAT_MAX_FRAMES];
-	uint8_t			stored[FRAMES * 2 * FRAME_SIZE];
+	uint8_t			stored[(FRAMES + 1) * FORMAT_CHUNK_SIZE];
 } section;
 static uint64_t section_size;
 static uint8_t original[IMAGE_SIZE], image[IMAGE_SIZE];
 static struct kernel kernel;
+static struct hashtree tree;
 static char why[256];
 
 static void make_section(enum format_encoding encoding)
@@ -52,10 +54,31 @@ static void make_section(enum format_encoding encoding)
 	section_size = at;
 }
 
-static int open_section(uint64_t size)
+/* Raw frames, each across the border of two chunks. */
+static void make_wide_section(void)
+{
+	make_section(FORMAT_ENCODING_RAW);
+	memset(section.stored, 0, sizeof(section.stored));
+	for (unsigned i = 0; i < FRAMES; i++) {
+		section.frames[i].offset = (i + 1) * FORMAT_CHUNK_SIZE - FRAME_SIZE / 2;
+		memcpy((uint8_t *)&section + section.frames[i].offset, original + i * FRAME_SIZE,
+		       FRAME_SIZE);
+	}
+	section_size = (FRAMES + 1) * FORMAT_CHUNK_SIZE;
+}
+
+static int open_hashed_section(void)
 {
 	why[0] = '\0';
-	return kernel_open(&kernel, (const uint8_t *)&section, size, why, sizeof(why));
+	return kernel_open(&kernel, (const uint8_t *)&section, &tree, why, sizeof(why));
+}
+
+/* With the hashes that its bytes have now. */
+static int open_section(uint64_t size)
+{
+	fake_tree_free(&tree);
+	fake_tree(&tree, &section, size);
+	return open_hashed_section();
 }
 
 static void inflates(enum format_encoding encoding, unsigned threads)
@@ -172,6 +195,31 @@ static void test_damaged_frames(void)
 	CHECK_INT(kernel_inflate(&kernel, image, 1), -EILSEQ);
 }
 
+/* A flipped byte anywhere but outside of header and frames is found, and nothing of its frame written. */
+static void test_bytes_that_were_not_packed(void)
+{
+	make_wide_section();
+	CHECK_INT(open_section(section_size), 0);
+	CHECK_INT(kernel_inflate(&kernel, image, 1), 0);
+	CHECK_MEM(image, original, IMAGE_SIZE);
+	for (uint64_t at = 0; at < section_size; at += 9973) {
+		((uint8_t *)&section)[at] ^= 1;
+		memset(image, 0xee, sizeof(image));
+		if (at < FORMAT_CHUNK_SIZE) {
+			CHECK_INT(open_hashed_section(), -EINVAL);
+			CHECK(strstr(why, "get the file again"));
+		} else {
+			uint64_t frame = at / FORMAT_CHUNK_SIZE - 1;
+
+			CHECK_INT(open_hashed_section(), 0);
+			CHECK_INT(kernel_inflate(&kernel, image, 1 + at % 3), -EILSEQ);
+			for (unsigned i = 0; i < FRAME_SIZE; i++)
+				CHECK(image[frame * FRAME_SIZE + i] == 0xee);
+		}
+		((uint8_t *)&section)[at] ^= 1;
+	}
+}
+
 static uint32_t next_random(void)
 {
 	static uint32_t state = 2463534242u;
@@ -213,6 +261,8 @@ int main(void)
 	CHECK_RUN(test_header_defects);
 	CHECK_RUN(test_frame_defects);
 	CHECK_RUN(test_damaged_frames);
+	CHECK_RUN(test_bytes_that_were_not_packed);
 	CHECK_RUN(test_mutations);
+	fake_tree_free(&tree);
 	return check_report();
 }

@@ -1,4 +1,4 @@
-// sources: stub/program.c stub/artifact.c
+// sources: stub/program.c stub/artifact.c stub/hashtree.c libsodium.c
 /* What is run: the file's defaults under the command line's words. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// sources: stub/mem.c stub/virtio/queue.c stub/virtio/blk.c
+// sources: stub/mem.c stub/hashtree.c stub/disk.c stub/virtio/queue.c stub/virtio/blk.c libsodium.c
 /* The block device: every request a driver can make, and those that only a hostile one makes. */
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "fake_driver.h"
+#include "fake_tree.h"
 #include "virtio/blk.h"
 
 #define SECTOR		512
@@ -29,8 +30,9 @@
 #define STATUS		(DRIVER_BUFFERS + 0x8000)
 
 static struct fake_driver driver;
+static struct disk disk;
 static struct virtio_blk blk;
-static unsigned interrupts;
+static unsigned interrupts, damages;
 
 static void count_interrupt(struct virtio_device *device, unsigned index)
 {
@@ -56,14 +58,31 @@ static int disk_file(void)
 	return fd;
 }
 
+static void count_damage(struct disk *damaged, uint64_t file_offset, int error)
+{
+	CHECK(damaged == &disk);
+	CHECK_INT(file_offset, DISK_OFFSET);
+	CHECK(error < 0);
+	damages++;
+}
+
+/* @size: of the disk, whatever the file holds. */
 static void open_disk_of(int fd, uint64_t size)
 {
+	uint8_t bytes[DISK_SIZE];
+
+	for (unsigned i = 0; i < DISK_SIZE; i++)
+		bytes[i] = disk_byte(i);
+	disk = (struct disk){ .fd = fd, .offset = DISK_OFFSET, .damaged = count_damage };
+	fake_tree(&disk.tree, bytes, DISK_SIZE);
+	disk.tree.size = size;
+	CHECK_INT(disk_open(&disk), 0);
 	driver_open(&driver, 16);
-	virtio_blk_init(&blk, fd, DISK_OFFSET, size, "rootfs");
+	virtio_blk_init(&blk, &disk, "rootfs");
 	blk.device.interrupt = count_interrupt;
 	CHECK_INT(driver_enable(&driver, &blk.device.queues[0], 0), 0);
 	memset(driver_at(&driver, DRIVER_BUFFERS), UNTOUCHED, 0x10000);
-	interrupts = 0;
+	interrupts = damages = 0;
 }
 
 static void open_disk(void)
@@ -73,7 +92,10 @@ static void open_disk(void)
 
 static void close_disk(void)
 {
-	close(blk.fd);
+	close(disk.fd);
+	free(disk.checked);
+	free(disk.reported);
+	fake_tree_free(&disk.tree);
 	driver_close(&driver);
 }
 
@@ -215,15 +237,22 @@ static void test_file_shorter_than_promised(void)
 	open_disk_of(disk_file(), DISK_SIZE + 100 * SECTOR);
 	CHECK_INT(request(IN, 50, SECTOR), 0);
 	CHECK_INT(status(), IOERR);
+	CHECK_INT(damages, 1);
 	close_disk();
 }
 
-static void test_empty_disk(void)
+static void test_damaged_disk(void)
 {
-	open_disk_of(disk_file(), 0);
-	CHECK_INT(blk.config.capacity, 0);
-	CHECK_INT(request(IN, 0, SECTOR), 0);
-	CHECK_INT(status(), IOERR);
+	static const uint8_t other = 0;
+
+	open_disk();
+	CHECK_INT(pwrite(disk.fd, &other, 1, DISK_OFFSET + DISK_SIZE - 1), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_INT(request(IN, i, SECTOR), 0);
+		CHECK_INT(status(), IOERR);
+		CHECK(data_untouched(SECTOR));
+	}
+	CHECK_INT(damages, 1);
 	close_disk();
 }
 
@@ -232,10 +261,10 @@ static void test_writes_fail(void)
 	uint8_t before, after;
 
 	open_disk();
-	CHECK_INT(pread(blk.fd, &before, 1, DISK_OFFSET), 1);
+	CHECK_INT(pread(disk.fd, &before, 1, DISK_OFFSET), 1);
 	CHECK_INT(request(OUT, 0, SECTOR), 1);
 	CHECK_INT(status(), IOERR);
-	CHECK_INT(pread(blk.fd, &after, 1, DISK_OFFSET), 1);
+	CHECK_INT(pread(disk.fd, &after, 1, DISK_OFFSET), 1);
 	CHECK_INT(after, before);
 	close_disk();
 }
@@ -324,7 +353,7 @@ int main(void)
 	CHECK_RUN(test_read_of_nothing);
 	CHECK_RUN(test_reads_out_of_range);
 	CHECK_RUN(test_file_shorter_than_promised);
-	CHECK_RUN(test_empty_disk);
+	CHECK_RUN(test_damaged_disk);
 	CHECK_RUN(test_writes_fail);
 	CHECK_RUN(test_unknown_requests);
 	CHECK_RUN(test_id);
