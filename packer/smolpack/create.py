@@ -3,11 +3,12 @@
 import dataclasses
 import io
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from smolpack import __version__, artifact, assets, config, kernel, outfile, programs, rootfs
-from smolpack.artifact import Artifact
+from smolpack.artifact import Artifact, StoredSignature
 from smolpack.errors import OutputError
 from smolpack.format import Arch, SectionType
 from smolpack.progress import bar
@@ -17,10 +18,14 @@ from smolpack.spec import DEFAULT_PATH, CreateSpec, RunDefaults
 _log = logging.getLogger(__name__)
 
 
-def create(spec: CreateSpec, source: Source) -> Artifact:
+# Gives the signatures of what was just written.
+Sign = Callable[[Artifact], Sequence[StoredSignature]]
+
+
+def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifact:
     """Packs `source` into the executable `spec.out`, which is replaced if it exists; on any
     failure nothing is left behind. The same input and tools give the same bytes. Raises a
-    SmolpackError of the stage that failed."""
+    SmolpackError of the stage that failed, and what `sign` raises."""
     outfile.check_target(spec.out)
     parts = _parts(spec.kernel)
     rootfs.find_tool()
@@ -43,7 +48,10 @@ def create(spec: CreateSpec, source: Source) -> Artifact:
                 (SectionType.CONFIG, io.BytesIO(config.encode(settings))),
             ]
             with outfile.replacing(spec.out, 0o755) as out:
-                return artifact.write(out, parts.arch, sections)
+                written = artifact.write(out, parts.arch, sections)
+                if sign is not None:
+                    written = artifact.write_signatures(out, written, sign(written))
+                return written
     except OSError as error:
         raise OutputError(f"{spec.out}: cannot write: {error.strerror}") from error
 

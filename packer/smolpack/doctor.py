@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from smolpack import assets, rootfs
+from smolpack import assets, policy, rootfs
 from smolpack.errors import SmolpackError
 from smolpack.format import Arch
 from smolpack.spec import DEFAULT_MEMORY, format_size
@@ -41,7 +41,9 @@ class Diagnosis:
         return self.accelerator is not None and self.can_pack
 
 
-def diagnose(proc: Path = Path("/proc"), kvm: Path = _KVM) -> Diagnosis:
+def diagnose(
+    proc: Path = Path("/proc"), kvm: Path = _KVM, policy_file: Path = policy.FILE
+) -> Diagnosis:
     """Looks at this machine as the launcher will: KVM is used when /dev/kvm opens and the CPU
     has hardware virtualization, else QEMU when it is installed."""
     virtualization = _virtualization(proc)
@@ -54,7 +56,15 @@ def diagnose(proc: Path = Path("/proc"), kvm: Path = _KVM) -> Diagnosis:
     elif qemu.ok:
         accelerator = "qemu"
     return Diagnosis(
-        checks=(virtualization, device, qemu, *packing, _memory(proc)),
+        checks=(
+            virtualization,
+            device,
+            qemu,
+            *packing,
+            _memory(proc),
+            _policy(policy_file),
+            _trust(),
+        ),
         accelerator=accelerator,
         can_pack=all(check.ok for check in packing),
     )
@@ -179,6 +189,23 @@ def _memory(proc: Path) -> Check:
             f"a machine may use {format_size(DEFAULT_MEMORY)} by default: give it less with --mem",
         )
     return Check("memory", True, finding)
+
+
+def _policy(path: Path) -> Check:
+    try:
+        return Check("policy", True, str(policy.load(path)))
+    except SmolpackError as error:
+        return Check("policy", False, str(error), "correct it: until then nothing runs")
+
+
+def _trust() -> Check:
+    from smolpack import verify  # slow to import
+
+    try:
+        count = len(verify.load_trust().entries)
+    except SmolpackError as error:
+        return Check("trusted signers", False, str(error), "correct that line, or remove it")
+    return Check("trusted signers", True, str(count))
 
 
 def _read(path: Path) -> str:

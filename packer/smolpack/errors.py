@@ -38,7 +38,7 @@ class VerifyError(SmolpackError):
 
 
 class PolicyError(SmolpackError):
-    """The policy of this machine cannot be read, so that nothing is allowed."""
+    """This host's policy or a trust store cannot be understood, so that nothing is allowed."""
 
 
 class OutputError(SmolpackError):

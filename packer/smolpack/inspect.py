@@ -5,22 +5,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smolpack import artifact, config, kernel
+from smolpack import artifact, config, kernel, verify
 from smolpack import format as layout
 from smolpack.artifact import Artifact
 from smolpack.config import Config
 from smolpack.format import SectionType
 from smolpack.spec import format_size
+from smolpack.text import printable
+from smolpack.verify import SignatureResult
+
+# Digits of a hash that tell it from others to the eye.
+_SHORT = 16
 
 
 @dataclass(frozen=True)
 class Info:
-    """A packed machine and its settings; `kernel_image_size` in bytes, uncompressed."""
+    """A packed machine, its settings and who signed it (which says nothing about its content:
+    only `verify` reads that); `kernel_image_size` in bytes, uncompressed."""
 
     path: Path
     artifact: Artifact
     config: Config
     kernel_image_size: int
+    signatures: tuple[SignatureResult, ...]
 
 
 def inspect(path: Path) -> Info:
@@ -33,6 +40,7 @@ def inspect(path: Path) -> Info:
             contents,
             config.decode(artifact.read_section(file, settings)),
             kernel.check_section(file, stored_kernel.offset, stored_kernel.size).image_size,
+            verify.check_signatures(contents, verify.load_trust()),
         )
 
 
@@ -60,9 +68,15 @@ def as_json(info: Info) -> str:
         "source_sha256": info.config.source,
         "tool": info.config.tool,
         "sections": [
-            {"type": section.type.name.lower(), "offset": section.offset, "size": section.size}
+            {
+                "type": section.type.name.lower(),
+                "offset": section.offset,
+                "size": section.size,
+                "root": section.root.hex() if any(section.root) else None,
+            }
             for section in info.artifact.sections
         ],
+        "signatures": [verify.as_fields(signature) for signature in info.signatures],
     }
     return json.dumps(fields, indent=2)
 
@@ -88,13 +102,16 @@ def as_text(info: Info) -> str:
         *(("label", label) for label in run.labels),
         ("source", info.config.source and f"sha256 {info.config.source}"),
         ("made by", info.config.tool),
+        *(("signature", text) for text in map(verify.describe, info.signatures)),
+        *([] if info.signatures else [("signature", "none: unsigned")]),
     ]
-    lines = [f"{key:<13} {_printable(value)}" for key, value in rows if value is not None]
-    lines += ["", f"{'section':<13} {'offset':>12} {'bytes':>12} {'':>11} {'of file':>8}"]
+    lines = [f"{key:<13} {printable(value)}" for key, value in rows if value is not None]
+    lines += ["", f"{'section':<13} {'offset':>12} {'bytes':>12} {'':>11} {'of file':>8}  root"]
     for section in info.artifact.sections:
         lines.append(
             f"{section.type.name.lower():<13} {section.offset:>12} {section.size:>12} "
             f"{_mebibytes(section.size):>11} {section.size / size:>8.1%}"
+            f"  {section.root.hex()[:_SHORT] if any(section.root) else ''}".rstrip()
         )
     return "\n".join(lines)
 
@@ -105,8 +122,3 @@ def _mebibytes(size: int) -> str:
 
 def _words(words: tuple[str, ...]) -> str | None:
     return json.dumps(words, ensure_ascii=False) if words else None
-
-
-def _printable(text: str) -> str:
-    """Text from a file must not steer the terminal."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -14,6 +14,9 @@ from smolpack.errors import OutputError
 
 # What a file system without unnamed files answers to O_TMPFILE.
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+# What old kernels and some file systems answer to copy_file_range().
+_NO_COPY_FILE_RANGE = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM)
+_COPY_CHUNK = 1 << 20
 
 
 def check_target(target: Path) -> None:
@@ -32,6 +35,28 @@ def check_target(target: Path) -> None:
 def unnamed(directory: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     """A temporary file that vanishes however the process ends."""
     return tempfile.TemporaryFile(dir=directory)
+
+
+def copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    """Puts the first `size` bytes of one file into another, empty one; the kernel copies, and
+    shares the blocks where the file system can. `source` may not be shorter."""
+    done = 0
+    try:
+        while done < size:
+            count = os.copy_file_range(source.fileno(), target.fileno(), size - done, done, done)
+            if count == 0:
+                raise OSError(errno.EIO, "it became shorter while it was copied")
+            done += count
+    except OSError as error:
+        if done or error.errno not in _NO_COPY_FILE_RANGE:
+            raise
+        source.seek(0)
+        while done < size:
+            piece = source.read(min(size - done, _COPY_CHUNK))
+            if not piece:
+                raise OSError(errno.EIO, "it became shorter while it was copied") from error
+            target.write(piece)
+            done += len(piece)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import IO, BinaryIO, NoReturn
 
+from smolpack.epoch import source_date
 from smolpack.errors import RootfsError
 from smolpack.sources.base import CHUNK, Advance, Source
 
@@ -55,12 +56,10 @@ def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = N
     """Packs `source` into the empty file `image`.
 
     The same stream gives the same bytes whatever the number of `jobs` (default: one a CPU).
-    SOURCE_DATE_EPOCH becomes the image's time stamp (default 0); files keep theirs. Raises
-    SourceError or RootfsError; `image` then holds nothing of use.
+    SOURCE_DATE_EPOCH becomes the image's time stamp (default 0); files keep what the stream says.
+    Raises SourceError, RootfsError or SpecError; `image` then holds nothing of use.
     """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    if not (epoch.isascii() and epoch.isdigit() and int(epoch) < 1 << 32):
-        raise RootfsError(f"SOURCE_DATE_EPOCH={epoch!r}: expected seconds from 0 to 2^32-1")
+    epoch = source_date() or 0
     descriptor = image.fileno()
     command = [
         find_tool(),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,24 @@ import pytest
 
 from smolpack import assets, kernel
 from support import BANNER, Cli, make_vmlinux
+
+LAUNCHER = """
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--wait") == 0) {
+		printf("%d\\n", getpid());
+		fflush(stdout);
+		pause();
+	}
+	for (int i = 0; i < argc; i++)
+		puts(argv[i]);
+	return 7;
+}
+"""
 
 
 def pytest_sessionstart() -> None:
@@ -27,13 +46,25 @@ def _vmlinux(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", name="launcher")
+def _launcher(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A program that prints its arguments and ends with status 7; with --wait it prints its
+    process number and waits."""
+    directory = tmp_path_factory.mktemp("launcher")
+    (directory / "launcher.c").write_text(LAUNCHER)
+    compiler = ["cc"] if shutil.which("cc") else [sys.executable, "-m", "ziglang", "cc"]
+    program = directory / "launcher"
+    subprocess.run([*compiler, "-s", "-o", str(program), str(directory / "launcher.c")], check=True)
+    return program.read_bytes()
+
+
 @pytest.fixture(name="asset_root")
-def _asset_root(tmp_path: Path, vmlinux: Path) -> Path:
-    """Assets whose launcher is a shell script: enough for everything but booting."""
+def _asset_root(tmp_path: Path, vmlinux: Path, launcher: bytes) -> Path:
+    """Assets whose launcher is a stand-in: enough for everything but booting."""
     root = tmp_path / "assets"
     directory = root / "x86_64"
     directory.mkdir(parents=True)
-    (directory / "launcher").write_bytes(b'#!/bin/sh\nprintf "%s\\n" "$0" "$@"\nexit 7\n')
+    (directory / "launcher").write_bytes(launcher)
     (directory / "initramfs.cpio").write_bytes(b"070701")
     (directory / "kernel").write_bytes(kernel.encode(kernel.load(vmlinux)))
     (directory / "kernel.json").write_text(

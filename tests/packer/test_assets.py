@@ -11,7 +11,7 @@ from smolpack.format import Arch
 
 def test_found(asset_root: Path) -> None:
     found = assets.find(Arch.X86_64, asset_root)
-    assert found.launcher.startswith(b"#!")
+    assert found.launcher.startswith(b"\x7fELF")
     assert (found.kernel_version, found.kernel_config) == ("6.12.1-test", "ab" * 32)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smolpack import rootfs
-from smolpack.errors import RootfsError, SourceError
+from smolpack.errors import RootfsError, SourceError, SpecError
 from smolpack.sources.base import Advance, ByteSink
 from smolpack.sources.directory import DirectorySource
 from support import image_members, pack_image
@@ -53,8 +53,10 @@ def test_source_date_epoch(files: Path, tmp_path: Path, monkeypatch: pytest.Monk
     image = pack_image(DirectorySource(files), tmp_path / "image")
     assert time_stamp(image) == 1_700_000_000
     assert image_members(image)["file1"].mtime == 5
+    # What is later, a file that was only just made, becomes that date.
+    assert image_members(image)[""].mtime == 1_700_000_000
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "today")
-    with pytest.raises(RootfsError, match="SOURCE_DATE_EPOCH='today'"):
+    with pytest.raises(SpecError, match="SOURCE_DATE_EPOCH='today'"):
         pack_image(DirectorySource(files), tmp_path / "image")
 
 

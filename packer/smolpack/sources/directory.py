@@ -2,12 +2,14 @@
 
 import errno
 import logging
+import math
 import os
 import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from smolpack.epoch import source_date
 from smolpack.errors import SourceError
 from smolpack.sources.base import CHUNK, Advance, ByteSink
 
@@ -32,7 +34,8 @@ _TYPES = {
 
 class DirectorySource:
     """Streams a directory: owners, modes, times (whole seconds), hard links, symlinks, xattrs,
-    device nodes, FIFOs and holes are kept; sockets are left out, as tar does. Other file systems
+    device nodes, FIFOs and holes are kept, but no time is later than SOURCE_DATE_EPOCH when that is
+    set; sockets are left out, as tar does. Other file systems
     mounted below the root are packed as empty directories."""
 
     def __init__(self, root: Path, target: Path | None = None) -> None:
@@ -61,6 +64,8 @@ class DirectorySource:
         """See Source.write()."""
         first_names: dict[tuple[int, int], str] = {}
         acls = 0
+        date = source_date()
+        latest = math.inf if date is None else date
         for name, path, status in self._walk():
             kind = _TYPES.get(stat.S_IFMT(status.st_mode))
             if kind is None:
@@ -70,7 +75,7 @@ class DirectorySource:
             member.type = kind
             member.mode = stat.S_IMODE(status.st_mode)
             member.uid, member.gid = status.st_uid, status.st_gid
-            member.mtime = status.st_mtime_ns // 1_000_000_000
+            member.mtime = min(status.st_mtime_ns // 1_000_000_000, latest)
             if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
                 member.devmajor = os.major(status.st_rdev)
                 member.devminor = os.minor(status.st_rdev)

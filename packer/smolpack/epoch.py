@@ -1,0 +1,25 @@
+"""SOURCE_DATE_EPOCH (reproducible-builds.org): the time that a file claims, where it has one."""
+
+import os
+import time
+
+from smolpack.errors import SpecError
+
+_VARIABLE = "SOURCE_DATE_EPOCH"
+
+
+def source_date() -> int | None:
+    """Its value in seconds since 1970, None when it is not set; raises SpecError for one that
+    squashfs cannot hold."""
+    text = os.environ.get(_VARIABLE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) < 1 << 32):
+        raise SpecError(f"{_VARIABLE}={text!r}: expected seconds from 0 to 2^32-1")
+    return int(text)
+
+
+def now() -> int:
+    """The time that goes into a signature, in seconds since 1970."""
+    date = source_date()
+    return int(time.time()) if date is None else date

@@ -1,0 +1,36 @@
+"""A section's bytes, handed out only when they are what the table says."""
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from smolpack import artifact, hashtree
+from smolpack.artifact import Section
+from smolpack.errors import FormatError
+
+
+def read(file: BinaryIO, section: Section) -> bytes:
+    """A section that fits into memory; raises FormatError when it is damaged."""
+    pieces: list[bytes] = []
+    _check(section, _each(file, section, pieces.append))
+    return b"".join(pieces)
+
+
+def copy(file: BinaryIO, section: Section, out: BinaryIO) -> None:
+    """A section of any size, to `out`'s position; raises FormatError when it is damaged, `out`
+    then holds nothing of use."""
+    _check(section, _each(file, section, out.write))
+    out.flush()
+
+
+def _each(file: BinaryIO, section: Section, take: Callable[[bytes], object]) -> Iterator[bytes]:
+    for piece in artifact.read_pieces(file, section):
+        take(piece)
+        yield piece
+
+
+def _check(section: Section, pieces: Iterator[bytes]) -> None:
+    if hashtree.build(hashtree.hash_chunks(pieces)).root != section.root:
+        name = section.type.name.lower()
+        raise FormatError(
+            f"damaged: the {name} section is not the one in its table; `smolpack verify` tells where"
+        )
