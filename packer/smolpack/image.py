@@ -64,7 +64,7 @@ class Image:
     """A squashfs image in a file with a descriptor, which stays the caller's."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._descriptor = file.fileno()
+        self._file = file
         self._known: dict[str, dict[str, str] | None] = {}
 
     def resolve(self, path: str) -> Place | None:
@@ -117,22 +117,16 @@ class Image:
         FormatError for an image that names a file twice or out of order."""
         below = directory.strip("/")
         options = ("--subdir", below, "--keep-as-dir") if below else ("--root-becomes", ".")
-        last: tuple[bytes, ...] | None = None
-        with (
-            self.output("sqfs2tar", "--no-hard-links", *options) as stream,
-            _archive(stream) as archive,
-        ):
-            for member in archive:
-                archive.members.clear()  # type: ignore[attr-defined]  # it keeps all it has seen
-                path = posixpath.normpath("/" + member.name)
-                key = path_key(path)
-                if last is not None and key <= last:
-                    raise FormatError(f"damaged: {printable(path)} is in the image twice")
-                last = key
-                if f"{path}/".startswith(f"/{below}/" if below else "/"):
-                    yield Entry(
-                        path, member, archive.extractfile(member) if member.isreg() else None
-                    )
+        problem: tarfile.ReadError | None = None
+        with self.output("sqfs2tar", "--no-hard-links", *options) as stream:
+            try:
+                with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
+                    yield from _below(f"/{below}", archive)
+            except tarfile.ReadError as error:
+                problem = error
+        # Where the tool failed it has said so by now.
+        if problem is not None:
+            raise FormatError(f"damaged: the root file system cannot be listed: {problem}")
 
     @contextmanager
     def output(self, tool: str, *options: str) -> Iterator[IO[bytes]]:
@@ -144,7 +138,7 @@ class Image:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                pass_fds=(self._descriptor,),
+                pass_fds=(self.descriptor,),
                 env={"LC_ALL": "C"},
             )
             assert process.stdout is not None
@@ -167,19 +161,19 @@ class Image:
 
     def command(self, tool: str, *options: str) -> Sequence[str]:
         """How to start a tool on this image; its descriptor must be passed on."""
-        return (find_tool(tool), *options, f"/proc/self/fd/{self._descriptor}")
+        return (find_tool(tool), *options, f"/proc/self/fd/{self.descriptor}")
 
     @property
     def descriptor(self) -> int:
         """The image's descriptor."""
-        return self._descriptor
+        return self._file.fileno()
 
     def _lstat(self, path: str) -> dict[str, str] | None:
         if path not in self._known:
             done = subprocess.run(
                 self.command("rdsquashfs", "--stat", path),
                 capture_output=True,
-                pass_fds=(self._descriptor,),
+                pass_fds=(self.descriptor,),
                 check=False,
             )
             text = done.stdout.decode("utf-8", "surrogateescape")
@@ -205,15 +199,18 @@ def path_key(path: str) -> tuple[bytes, ...]:
     return tuple(part.encode("utf-8", "surrogateescape") for part in path.split("/") if part)
 
 
-@contextmanager
-def _archive(stream: IO[bytes]) -> Iterator[tarfile.TarFile]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
-            yield archive
-    except tarfile.ReadError as error:
-        # Nothing came: the tool's own message says why.
-        if str(error) != "empty file":
-            raise FormatError(f"damaged: the root file system cannot be listed: {error}") from error
+def _below(directory: str, archive: tarfile.TarFile) -> Iterator[Entry]:
+    last: tuple[bytes, ...] | None = None
+    prefix = directory.rstrip("/") + "/"
+    for member in archive:
+        archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all of them
+        path = posixpath.normpath("/" + member.name)
+        key = path_key(path)
+        if last is not None and key <= last:
+            raise FormatError(f"damaged: {printable(path)} is in the image twice")
+        last = key
+        if f"{path.rstrip('/')}/".startswith(prefix):
+            yield Entry(path, member, archive.extractfile(member) if member.isreg() else None)
 
 
 def _messages(stream: IO[bytes]) -> list[str]:
