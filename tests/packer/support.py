@@ -5,12 +5,18 @@ import os
 import struct
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import smolsign
 from smolpack import rootfs
+from smolpack.artifact import Artifact, StoredSignature
 from smolpack.sources.base import Source
+from smolsign import PublicKey
+from smolsign.wire import string
 
 PVH_ENTRY = 0x100_0010
 
@@ -108,3 +114,32 @@ def pack_image(source: Source, image: Path, jobs: int | None = None) -> Path:
     with image.open("w+b") as file:
         rootfs.pack(source, file, lambda size: None, jobs)
     return image
+
+
+@dataclass(frozen=True)
+class FixedSigner:
+    """Signs with an Ed25519 key that follows from one number: for tests, and known to all."""
+
+    number: int
+
+    @property
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(bytes([self.number]) * 32)
+
+    @property
+    def public_key(self) -> PublicKey:
+        point = self._key.public_key().public_bytes_raw()
+        return PublicKey(string("ssh-ed25519") + string(point))
+
+    def sign(self, data: bytes) -> bytes:
+        return string("ssh-ed25519") + string(self._key.sign(data))
+
+
+def sign_all(
+    contents: Artifact, signers: Iterable[FixedSigner], time: int = 1_700_000_000
+) -> tuple[StoredSignature, ...]:
+    """Signatures by each of them, all of the same time."""
+    return tuple(
+        StoredSignature(time, smolsign.sign(signer, contents.payload(time), "smolpack"))
+        for signer in signers
+    )
