@@ -95,9 +95,7 @@ def test_a_byte_in_each_chunk_of_each_section(kind: SectionType) -> None:
         last = min(start + unit, place.stop) - 1
         for offset in (start, (start + last) // 2, last):
             message = refusal(flipped(offset))
-            assert (
-                f"the {kind.name.lower()} section is not what it was at offset {start}" in message
-            )
+            assert f"the {name} section is not what it was at offset {start}" in message
 
 
 def test_padding() -> None:
