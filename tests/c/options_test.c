@@ -41,7 +41,7 @@ static void refused(const char *line, const char *reason)
 static void test_nothing(void)
 {
 	CHECK_INT(parse(""), 0);
-	CHECK(!options.help && !options.info && !options.console && !options.debug);
+	CHECK(!options.help && !options.info && !options.verify && !options.console && !options.debug);
 	CHECK_INT(options.memory_size, 0);
 	CHECK_INT(options.cpus, 0);
 	CHECK_INT(options.timeout_ms, 0);
@@ -52,8 +52,8 @@ static void test_nothing(void)
 
 static void test_flags(void)
 {
-	CHECK_INT(parse("--vm-help --vm-info --vm-console --vm-debug"), 0);
-	CHECK(options.help && options.info && options.console && options.debug);
+	CHECK_INT(parse("--vm-help --vm-info --vm-verify --vm-console --vm-debug"), 0);
+	CHECK(options.help && options.info && options.verify && options.console && options.debug);
 	CHECK_INT(parse("--vm-console"), 0);
 	CHECK(!options.help && !options.info && options.console && !options.debug);
 	refused("--vm-help=yes", "takes no value");
@@ -200,7 +200,7 @@ static void test_separator(void)
 static void test_help_names_every_option(void)
 {
 	static const char *const names[] = {
-		"--vm-help", "--vm-info", "--vm-mem", "--vm-cpus", "--vm-env", "--vm-timeout",
+		"--vm-help", "--vm-info", "--vm-verify", "--vm-mem", "--vm-cpus", "--vm-env", "--vm-timeout",
 		"--vm-accel", "--vm-console", "--vm-debug",
 	};
 
