@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support import Cli, failure
+from smolpack import artifact
+from smolpack.format import SectionType
+from support import Cli, FixedSigner, failure, sign_all
 
 
 @pytest.fixture(name="machine")
@@ -61,3 +63,125 @@ def test_it_is_killed_when_its_parent_dies(cli: Cli, machine: Path) -> None:
         ended, _, _ = select.select([machine_process], [], [], 10)
     assert ended
     os.close(machine_process)
+
+
+SIGNER = FixedSigner(1)
+
+
+@pytest.fixture(name="signed")
+def _signed(machine: Path) -> Path:
+    with machine.open("r+b") as file:
+        found = artifact.read(file)
+        artifact.write_signatures(file, found, sign_all(found, [SIGNER]))
+    return machine
+
+
+@pytest.fixture(name="config", autouse=True)
+def _config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without a trust store."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config/smolpack"
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+    path.chmod(0o755)
+
+
+def test_a_damaged_launcher_is_not_executed(cli: Cli, machine: Path) -> None:
+    with artifact.opened(machine) as (_, found):
+        end = found.section(SectionType.LAUNCHER).size
+    flip(machine, end - 1)
+    text = failure(cli("run", machine), 125)
+    assert f"{machine}: damaged: the launcher is not the one in its table" in text
+
+
+def test_what_the_launcher_checks_itself_is_left_to_it(cli: Cli, machine: Path) -> None:
+    with artifact.opened(machine) as (_, found):
+        offset = found.section(SectionType.ROOTFS).offset
+    flip(machine, offset)
+    assert cli("run", machine).returncode == 7
+
+
+def test_a_bad_signature_is_refused(cli: Cli, signed: Path) -> None:
+    with artifact.opened(signed) as (_, found):
+        flip(signed, found.table_offset + len(found.table))
+    assert "has a bad signature by SHA256:" in failure(cli("run", signed), 125)
+
+
+def test_a_signed_machine_runs_silently_where_nobody_looks(cli: Cli, signed: Path) -> None:
+    done = cli("run", signed)
+    assert (done.returncode, done.stderr) == (7, b"")
+
+
+def said_on_a_terminal(cli: Cli, machine: Path) -> str:
+    """Standard error of `smolpack run`."""
+    ours, theirs = os.openpty()
+    subprocess.run([*cli.argv, "run", machine], stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    try:
+        said = os.read(ours, 4096).decode()
+    except OSError:
+        said = ""  # EIO: nothing came
+    os.close(ours)
+    return said
+
+
+def test_people_are_told_of_an_unknown_signer(cli: Cli, signed: Path, config: Path) -> None:
+    said = said_on_a_terminal(cli, signed)
+    assert f"signed by {SIGNER.public_key.fingerprint}, whom you do not know" in said
+    config.mkdir(parents=True)
+    (config / "allowed_signers").write_text(f"alice {SIGNER.public_key.line}\n")
+    assert said_on_a_terminal(cli, signed) == ""
+
+
+def test_a_required_signer(cli: Cli, signed: Path, config: Path) -> None:
+    pinned = ("run", "--require-signer", "alice", signed, "--", "x")
+    assert "not signed by alice (but by SHA256:" in failure(cli(*pinned), 125)
+    config.mkdir(parents=True)
+    (config / "allowed_signers").write_text(f"alice {SIGNER.public_key.line}\n")
+    done = cli(*pinned)
+    assert (done.returncode, done.stdout.decode()) == (7, f"{signed}\n--\nx\n")
+    (config / "allowed_signers").write_text("alice nonsense\n")
+    assert "allowed_signers:1:" in failure(cli(*pinned), 125)
+
+
+def test_an_unsigned_machine_is_refused_where_a_signer_is_required(cli: Cli, machine: Path) -> None:
+    text = failure(cli("run", "--require-signer", "alice", machine), 125)
+    assert "unsigned, not signed by alice" in text
+
+
+def test_the_policy_is_applied_before_the_launcher_could(cli: Cli, signed: Path) -> None:
+    fingerprint = SIGNER.public_key.fingerprint
+    other = FixedSigner(2).public_key.fingerprint
+    assert cli("run", signed, env={"SMOLPACK_REQUIRE_SIGNATURE": "1"}).returncode == 7
+    assert cli("run", signed, env={"SMOLPACK_SIGNERS": f"{other},{fingerprint}"}).returncode == 7
+    text = failure(cli("run", signed, env={"SMOLPACK_SIGNERS": other}), 125)
+    assert "whom SMOLPACK_SIGNERS does not list" in text
+    text = failure(cli("run", signed, env={"SMOLPACK_SIGNERS": "alice"}), 125)
+    assert "neither a fingerprint" in text
+    with signed.open("r+b") as file:
+        artifact.write_signatures(file, artifact.read(file), ())
+    text = failure(cli("run", signed, env={"SMOLPACK_REQUIRE_SIGNATURE": "1"}), 125)
+    assert "unsigned, and the policy here" in text
+
+
+def test_what_was_checked_is_what_runs(cli: Cli, machine: Path, tmp_path: Path) -> None:
+    """The name may lead elsewhere once the file is open: here, as soon as it is checked."""
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho other\n")
+    other.chmod(0o755)
+    swap = (
+        "import os; from smolpack import integrity; real = integrity.check_launcher; "
+        "integrity.check_launcher = lambda *given: "
+        f"(real(*given), os.replace({str(other)!r}, {str(machine)!r})); "
+    )
+    python, option, program = cli.argv
+    done = subprocess.run(
+        [python, option, swap + program, "run", machine], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout.decode()) == (7, f"{machine}\n")
+    assert machine.read_text().endswith("echo other\n")
