@@ -41,11 +41,15 @@ $(ZSTD)/zstd.h: third_party/fetch third_party/requirements.txt | $(READY)
 	$(PYTHON) third_party/fetch --out $(BUILD)/third_party
 	@touch $@
 
-assets: $(addprefix $(ASSETS)/, launcher initramfs.cpio kernel)
+assets: $(addprefix $(ASSETS)/, launcher initramfs.cpio kernel libraries.json)
 
 $(ASSETS)/launcher: $(BUILD)/stub/launcher
 	@mkdir -p $(@D)
 	cp $< $@
+
+$(ASSETS)/libraries.json: third_party/versions $(ZSTD)/zstd.h
+	@mkdir -p $(@D)
+	$(PYTHON) $< $(BUILD)/third_party > $@
 
 demo: assets
 	examples/demo/run

@@ -13,7 +13,8 @@ class Config:
     """What the config section says.
 
     `kernel_config` and `source` are SHA-256 in hexadecimal: of the kernel's configuration and
-    of the tar stream that the root file system was made from. `tool` names the programs that
+    of the tar stream that the root file system was made from; `source_size` is that stream's
+    size in bytes. `date` is the SOURCE_DATE_EPOCH that was set. `tool` names the programs that
     made the file. Nothing depends on when or where it was made.
     """
 
@@ -21,6 +22,8 @@ class Config:
     kernel_version: str | None = None
     kernel_config: str | None = None
     source: str | None = None
+    source_size: int | None = None
+    date: int | None = None
     tool: str | None = None
 
 
@@ -79,6 +82,8 @@ def decode(data: bytes) -> Config:
         kernel_version=single.get("kernel-version"),
         kernel_config=single.get("kernel-config"),
         source=single.get("source"),
+        source_size=_number(single, "source-size") if "source-size" in single else None,
+        date=_number(single, "date") if "date" in single else None,
         tool=single.get("tool"),
     )
 
@@ -99,6 +104,8 @@ def _records(config: Config) -> Iterator[tuple[str, str]]:
         ("kernel-version", config.kernel_version),
         ("kernel-config", config.kernel_config),
         ("source", config.source),
+        ("source-size", config.source_size),
+        ("date", config.date),
         ("tool", config.tool),
     )
     for key, value in ordered:

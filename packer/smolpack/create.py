@@ -9,8 +9,10 @@ from typing import BinaryIO
 
 from smolpack import __version__, artifact, assets, config, kernel, outfile, programs, rootfs
 from smolpack.artifact import Artifact, StoredSignature
+from smolpack.epoch import source_date
 from smolpack.errors import OutputError
 from smolpack.format import Arch, SectionType
+from smolpack.image import Image
 from smolpack.progress import bar
 from smolpack.sources.base import Source
 from smolpack.spec import DEFAULT_PATH, CreateSpec, RunDefaults
@@ -37,8 +39,11 @@ def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifa
                 kernel_version=parts.kernel_version,
                 kernel_config=parts.kernel_config,
                 source=packed.source_digest,
+                source_size=packed.source_size,
+                date=source_date(),
                 tool=f"smolpack {__version__}, {rootfs.tool_version()}",
             )
+            document = _bill_of_materials(image, parts, settings) if spec.sbom else None
             image.seek(0)
             sections: list[tuple[SectionType, BinaryIO]] = [
                 (SectionType.LAUNCHER, io.BytesIO(parts.launcher)),
@@ -46,6 +51,7 @@ def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifa
                 (SectionType.INITRAMFS, io.BytesIO(parts.initramfs)),
                 (SectionType.ROOTFS, image),
                 (SectionType.CONFIG, io.BytesIO(config.encode(settings))),
+                *([(SectionType.SBOM, io.BytesIO(document))] if document else []),
             ]
             with outfile.replacing(spec.out, 0o755) as out:
                 written = artifact.write(out, parts.arch, sections)
@@ -75,6 +81,16 @@ def _pack(source: Source, image: BinaryIO) -> rootfs.Rootfs:
     for message in packed.messages:
         _log.warning("tar2sqfs: %s", message)
     return packed
+
+
+def _bill_of_materials(image: BinaryIO, parts: assets.Assets, settings: config.Config) -> bytes:
+    # Here, not above: its library takes longer to load than everything else together.
+    from smolpack.sbom import document, packages
+
+    found = packages.take_inventory(Image(image))
+    for warning in found.warnings:
+        _log.warning("bill of materials: %s", warning)
+    return document.document(found, parts, settings, source_date())
 
 
 def _complete(run: RunDefaults, image: BinaryIO) -> RunDefaults:

@@ -31,9 +31,10 @@ _FULL = 1 << 20
 
 @dataclass(frozen=True)
 class Rootfs:
-    """What was packed: SHA-256 of the tar stream, and the messages of tar2sqfs."""
+    """What was packed: SHA-256 and size of the tar stream, and the messages of tar2sqfs."""
 
     source_digest: str
+    source_size: int
     messages: tuple[str, ...]
 
 
@@ -100,7 +101,7 @@ def pack(source: Source, image: BinaryIO, advance: Advance, jobs: int | None = N
         process.stderr.close()
     if status != 0:
         _fail(status, messages.report(), image)
-    return Rootfs(sink.digest(), messages.report())
+    return Rootfs(sink.digest(), sink.size, messages.report())
 
 
 class _ToolGoneError(RootfsError):
@@ -114,11 +115,13 @@ class _Sink:
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
         self._hash = hashlib.sha256()
+        self.size = 0
         with contextlib.suppress(OSError):  # an unprivileged user's limit may be reached
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
 
     def write(self, data: bytes) -> None:
         self._hash.update(data)
+        self.size += len(data)
         try:
             self._pipe.write(data)
         except BrokenPipeError as error:

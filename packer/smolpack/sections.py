@@ -32,5 +32,5 @@ def _check(section: Section, pieces: Iterator[bytes]) -> None:
     if hashtree.build(hashtree.hash_chunks(pieces)).root != section.root:
         name = section.type.name.lower()
         raise FormatError(
-            f"damaged: the {name} section is not the one in its table; `smolpack verify` tells where"
+            f"damaged: the {name} section is not what its table says; see `smolpack verify`"
         )

@@ -80,12 +80,13 @@ class RunDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateSpec:
-    """One `create`: the target, the run defaults and, unless the packaged one, the kernel (an
-    uncompressed ELF vmlinux)."""
+    """One `create`: the target, the run defaults, unless the packaged one, the kernel (an
+    uncompressed ELF vmlinux), and whether a bill of materials is made."""
 
     out: Path
     run: RunDefaults
     kernel: Path | None = None
+    sbom: bool = True
 
 
 def parse_size(option: str, text: str) -> int:

@@ -70,6 +70,11 @@ def _asset_root(tmp_path: Path, vmlinux: Path, launcher: bytes) -> Path:
     (directory / "kernel.json").write_text(
         json.dumps({"version": "6.12.1-test", "config_sha256": "ab" * 32})
     )
+    musl = {"name": "musl", "version": "1.2.5", "license": "MIT"}
+    zstd = {"name": "zstd", "version": "1.5.7", "license": "BSD-3-Clause"}
+    (directory / "libraries.json").write_text(
+        json.dumps({"launcher": [musl, zstd], "initramfs": [musl]})
+    )
     return root
 
 

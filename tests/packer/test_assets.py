@@ -15,7 +15,9 @@ def test_found(asset_root: Path) -> None:
     assert (found.kernel_version, found.kernel_config) == ("6.12.1-test", "ab" * 32)
 
 
-@pytest.mark.parametrize("name", ["launcher", "initramfs.cpio", "kernel", "kernel.json"])
+@pytest.mark.parametrize(
+    "name", ["launcher", "initramfs.cpio", "kernel", "kernel.json", "libraries.json"]
+)
 def test_missing(name: str, asset_root: Path) -> None:
     (asset_root / "x86_64" / name).unlink()
     with pytest.raises(AssetsError, match=rf"{name}: No such file.*make assets"):
@@ -23,9 +25,10 @@ def test_missing(name: str, asset_root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3"])
-def test_damaged_description(text: str, asset_root: Path) -> None:
-    (asset_root / "x86_64/kernel.json").write_text(text)
-    with pytest.raises(AssetsError, match=r"kernel\.json: damaged"):
+@pytest.mark.parametrize("name", ["kernel.json", "libraries.json"])
+def test_damaged_description(name: str, text: str, asset_root: Path) -> None:
+    (asset_root / "x86_64" / name).write_text(text)
+    with pytest.raises(AssetsError, match=rf"{name}: damaged"):
         assets.find(Arch.X86_64, asset_root)
 
 

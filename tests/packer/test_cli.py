@@ -51,7 +51,7 @@ def test_info_for_programs(cli: Cli, machine: Path) -> None:
     assert len(found["source_sha256"]) == 64
     assert found["tool"].startswith(f"smolpack {__version__}, tar2sqfs ")
     types = [section["type"] for section in found["sections"]]
-    assert types == ["launcher", "kernel", "initramfs", "rootfs", "config"]
+    assert types == ["launcher", "kernel", "initramfs", "rootfs", "config", "sbom"]
 
 
 def test_info_of_something_else(cli: Cli, machine: Path, tmp_path: Path) -> None:

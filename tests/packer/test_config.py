@@ -100,6 +100,8 @@ def test_documentation_tabulates_every_key() -> None:
         kernel_version="1",
         kernel_config="2",
         source="3",
+        source_size=5,
+        date=6,
         tool="4",
     )
     written = [record.partition(b"=")[0].decode() for record in config.encode(every).split(b"\0")]

@@ -71,6 +71,9 @@ def create(
     kernel: Annotated[
         Path | None, typer.Option(help="Another kernel: an uncompressed ELF vmlinux with PVH.")
     ] = None,
+    sbom: Annotated[
+        bool, typer.Option("--sbom/--no-sbom", help="Pack a bill of materials, see `sbom`.")
+    ] = True,
     sign: Annotated[
         Path | None,
         typer.Option(
@@ -89,6 +92,7 @@ def create(
     spec = CreateSpec(
         out=out,
         kernel=kernel,
+        sbom=sbom,
         run=RunDefaults(
             entrypoint=parse_command("--entrypoint", entrypoint or ""),
             cmd=tuple(words or ()) or parse_command("--cmd", cmd or ""),
