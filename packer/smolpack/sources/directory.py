@@ -71,7 +71,7 @@ class DirectorySource:
             if kind is None:
                 _log.warning("%s: socket left out", path)
                 continue
-            member = tarfile.TarInfo(name)
+            member = tarfile.TarInfo(_text(name))
             member.type = kind
             member.mode = stat.S_IMODE(status.st_mode)
             member.uid, member.gid = status.st_uid, status.st_gid
@@ -82,12 +82,12 @@ class DirectorySource:
             if status.st_nlink > 1 and kind != tarfile.DIRTYPE:
                 first = first_names.setdefault((status.st_dev, status.st_ino), name)
                 if first != name:
-                    member.type, member.linkname = tarfile.LNKTYPE, first
+                    member.type, member.linkname = tarfile.LNKTYPE, _text(first)
                     sink.write(_header(member))
                     continue
             try:
                 if kind == tarfile.SYMTYPE:
-                    member.linkname = os.readlink(path)
+                    member.linkname = _text(os.readlink(path))
                 member.pax_headers, has_acl = _xattrs(path)
                 acls += has_acl
                 if kind == tarfile.REGTYPE:
@@ -123,6 +123,11 @@ class DirectorySource:
             pending.extend((prefix + child, f"{path}/{child}") for child in children)
 
 
+def _text(name: str) -> str:
+    """A name as tarfile is to encode it: the same in every locale."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
 def _unreadable(path: str, error: OSError) -> SourceError:
     remedy = ""
     if isinstance(error, PermissionError):
@@ -146,7 +151,7 @@ def _xattrs(path: str) -> tuple[dict[str, str], bool]:
     for name in sorted(names, key=os.fsencode):
         if name.startswith(_XATTR_NAMESPACES) and name not in _XATTR_LEFT_OUT:
             value = os.getxattr(path, name, follow_symlinks=False)
-            records[f"SCHILY.xattr.{name}"] = value.decode("utf-8", "surrogateescape")
+            records[f"SCHILY.xattr.{_text(name)}"] = value.decode("utf-8", "surrogateescape")
     return records, any(name.startswith("system.posix_acl_") for name in names)
 
 
