@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +12,7 @@ from smolpack.artifact import Artifact, StoredSignature
 from smolpack.errors import FormatError, PolicyError, VerifyError
 from smolpack.integrity import SectionResult
 from smolpack.progress import bar
-from smolpack.text import printable
+from smolpack.text import printable, show_time
 from smolsign import (
     AllowedSigners,
     AllowedSignersError,
@@ -209,14 +208,6 @@ def as_json(path: Path, verification: Verification, refusal: str | None) -> str:
         "signatures": [as_fields(signature) for signature in verification.signatures],
     }
     return json.dumps(fields, indent=2)
-
-
-def show_time(seconds: int) -> str:
-    """ISO 8601 in UTC; the number itself when it is no date."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return f"second {seconds}"
 
 
 def _check_signature(

@@ -18,7 +18,7 @@ from smolpack.errors import (
     SpecError,
     VerifyError,
 )
-from smolpack.text import printable
+from smolpack.text import printable, show_time
 
 if TYPE_CHECKING:
     from smolpack.artifact import StoredSignature
@@ -334,7 +334,6 @@ def _time(option: str, text: str | None) -> int | None:
 
 def _limits(entry: Entry) -> str:
     """What an entry is for, from when until when, and where it stands."""
-    from smolpack.verify import show_time
 
     limits = [f"for {entry.namespaces or 'everything'}"]
     if entry.valid_after is not None:
