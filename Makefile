@@ -28,6 +28,7 @@ include stub/stub.mk
 include guest/guest.mk
 include guest/kernel/kernel.mk
 include tests/c/unit.mk
+include tests/fuzz/fuzz.mk
 include tests/tests.mk
 include bench/bench.mk
 
