@@ -41,7 +41,7 @@ def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifa
                 source=packed.source_digest,
                 source_size=packed.source_size,
                 date=source_date(),
-                tool=f"smolpack {__version__}, {rootfs.tool_version()}",
+                tool=tools(),
             )
             document = _bill_of_materials(image, parts, settings) if spec.sbom else None
             image.seek(0)
@@ -60,6 +60,11 @@ def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifa
                 return written
     except OSError as error:
         raise OutputError(f"{spec.out}: cannot write: {error.strerror}") from error
+
+
+def tools() -> str:
+    """The programs that make files here: with the same ones the same input gives the same bytes."""
+    return f"smolpack {__version__}, {rootfs.tool_version()}"
 
 
 def _parts(vmlinux: Path | None) -> assets.Assets:

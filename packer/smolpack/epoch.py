@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from smolpack.errors import SpecError
 
@@ -23,3 +25,17 @@ def now() -> int:
     """The time that goes into a signature, in seconds since 1970."""
     date = source_date()
     return int(time.time()) if date is None else date
+
+
+@contextmanager
+def pinned(date: int | None) -> Iterator[None]:
+    """Within the block source_date() is `date`, for whatever this process starts too."""
+    before = os.environ.pop(_VARIABLE, None)
+    if date is not None:
+        os.environ[_VARIABLE] = str(date)
+    try:
+        yield
+    finally:
+        os.environ.pop(_VARIABLE, None)
+        if before is not None:
+            os.environ[_VARIABLE] = before

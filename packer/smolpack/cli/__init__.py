@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smolpack import __version__
-from smolpack.cli import host, inspection, packing, signing
+from smolpack.cli import contents, host, inspection, packing, signing
 from smolpack.errors import RunError, SmolpackError, SpecError
 from smolpack.text import printable
 
@@ -55,6 +55,12 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(host.run)
 app.command(epilog=inspection.INFO_EXAMPLES)(inspection.info)
+app.command(epilog=contents.LS_EXAMPLES)(contents.ls)
+app.command(epilog=contents.CAT_EXAMPLES)(contents.cat)
+app.command(epilog=contents.EXTRACT_EXAMPLES)(contents.extract)
+app.command(epilog=contents.DIFF_EXAMPLES)(contents.diff)
+app.command(epilog=contents.SBOM_EXAMPLES)(contents.sbom)
+app.command(epilog=contents.REBUILD_EXAMPLES)(contents.rebuild)
 app.command(epilog=signing.VERIFY_EXAMPLES)(signing.verify)
 app.command(epilog=signing.SIGN_EXAMPLES)(signing.sign)
 app.add_typer(signing.key_app, name="key")

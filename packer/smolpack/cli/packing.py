@@ -106,7 +106,7 @@ def create(
             labels=tuple(label or ()),
         ),
     )
-    found = _source(rootfs, tar, out)
+    found = find_source(rootfs, tar, out)
     if sign is None:
         written = create_verb.create(spec, found)
         typer.echo(f"{out}: {written.file_size} bytes, unsigned")
@@ -121,7 +121,8 @@ def create(
     typer.echo(f"{out}: {written.file_size} bytes, signed by {signer.public_key.fingerprint}")
 
 
-def _source(rootfs: Path | None, tar: Path | None, out: Path) -> Source:
+def find_source(rootfs: Path | None, tar: Path | None, out: Path) -> Source:
+    """The one that was given, to be packed into `out`; raises SpecError, SourceError."""
     if rootfs is not None and tar is None:
         return DirectorySource(rootfs, target=out)
     if tar is not None and rootfs is None:
