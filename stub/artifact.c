@@ -66,9 +66,15 @@ static int read_trailer(const struct artifact *artifact, struct format_trailer *
 
 /* What the entries read so far have taken. */
 struct taken {
-	uint64_t	file;		/* where the next section may start at the earliest */
+	uint64_t	file;		/* bytes up to the end of the last section */
 	uint64_t	hashes;		/* bytes of the hashes section that hold their trees */
 };
+
+/* The first page that starts at or behind @offset, which lies in the file. */
+static uint64_t page_after(uint64_t offset)
+{
+	return (offset + FORMAT_PAGE_SIZE - 1) & ~(uint64_t)(FORMAT_PAGE_SIZE - 1);
+}
 
 static int add_section(struct artifact *artifact, const struct format_section *entry,
 		       struct taken *taken, char *why, size_t why_size)
@@ -93,6 +99,8 @@ static int add_section(struct artifact *artifact, const struct format_section *e
 		return COMPLAIN("the %s section overlaps the one before it", name);
 	if (entry->offset > end || entry->size > end - entry->offset)
 		return COMPLAIN("the %s section reaches outside the file", name);
+	if (entry->offset != page_after(taken->file))
+		return COMPLAIN("there is a gap before the %s section", name);
 	*section = (struct section){
 		.offset = entry->offset, .size = entry->size, .tree_offset = entry->tree_offset,
 	};
@@ -132,6 +140,8 @@ static int read_sections(struct artifact *artifact, uint32_t count, char *why, s
 	for (int type = FORMAT_SECTION_LAUNCHER; type <= FORMAT_SECTION_CONFIG; type++)
 		if (!artifact->sections[type].size)
 			return COMPLAIN("the %s section is missing", artifact_section_name(type));
+	if (artifact->table_offset != page_after(taken.file))
+		return COMPLAIN("there is a gap before the table of sections");
 	if (artifact->sections[FORMAT_SECTION_LAUNCHER].offset != 0)
 		return COMPLAIN("the launcher is not at the start of the file");
 	if (artifact->sections[FORMAT_SECTION_HASHES].size != taken.hashes)

@@ -91,87 +91,60 @@ static struct damage check_section(const struct artifact *artifact, enum format_
 	return verification.damage;
 }
 
-/* The section that starts first at or behind @offset; FORMAT_SECTION_HASHES + 1 when none does. */
-static int next_section(const struct artifact *artifact, uint64_t offset)
+/* What fills up a section's last page. If there is damage, *@bad is its offset in the file. */
+static bool padding_is_zero(const struct artifact *artifact, enum format_section_type type,
+			    uint64_t *bad)
 {
-	int found = FORMAT_SECTION_HASHES + 1;
-
-	for (int type = FORMAT_SECTION_LAUNCHER; type <= FORMAT_SECTION_HASHES; type++) {
-		const struct section *section = &artifact->sections[type];
-
-		if (section->size && section->offset >= offset &&
-		    (found > FORMAT_SECTION_HASHES ||
-		     section->offset < artifact->sections[found].offset))
-			found = type;
-	}
-	return found;
-}
-
-/* Return: whether the bytes from @offset up to @end are zero; if not, *@bad is near the first. */
-static bool is_zero(int fd, uint64_t offset, uint64_t end, uint64_t *bad)
-{
+	const struct section *section = &artifact->sections[type];
+	uint64_t offset = section->offset + section->size;
+	size_t size = (FORMAT_PAGE_SIZE - offset % FORMAT_PAGE_SIZE) % FORMAT_PAGE_SIZE;
 	uint8_t bytes[FORMAT_PAGE_SIZE];
 
-	while (offset < end) {
-		size_t size = end - offset < sizeof(bytes) ? (size_t)(end - offset) : sizeof(bytes);
-
-		*bad = offset;
-		if (!read_at(fd, bytes, size, offset))
+	*bad = offset;
+	if (!read_at(artifact->fd, bytes, size, offset))
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		*bad = offset + i;
+		if (bytes[i])
 			return false;
-		for (size_t i = 0; i < size; i++) {
-			*bad = offset + i;
-			if (bytes[i])
-				return false;
-		}
-		offset += size;
 	}
 	return true;
 }
 
-/* All between sections, and between the last one and the table. */
-static bool padding_is_zero(const struct artifact *artifact, uint64_t *bad)
+/* Return: whether the section is there and anything of it is damaged. */
+static bool print_section(const struct artifact *artifact, enum format_section_type type)
 {
-	uint64_t offset = 0;
+	const struct section *section = &artifact->sections[type];
+	struct damage damage = { 0 };
+	uint64_t bad;
 
-	while (offset < artifact->table_offset) {
-		int type = next_section(artifact, offset);
-		bool last = type > FORMAT_SECTION_HASHES;
-		uint64_t end = last ? artifact->table_offset : artifact->sections[type].offset;
-
-		if (!is_zero(artifact->fd, offset, end, bad))
-			return false;
-		offset = last ? end : end + artifact->sections[type].size;
+	if (!section->size)
+		return false;
+	/* The hashes are compared with every chunk below them. */
+	if (type != FORMAT_SECTION_HASHES)
+		damage = check_section(artifact, type);
+	printf("%-10s %12" PRIu64 " %12" PRIu64 "  ", artifact_section_name(type), section->offset,
+	       section->size);
+	if (damage.chunks) {
+		printf("DAMAGED: %" PRIu64 " chunk%s, the first at offset %" PRIu64 " of the file\n",
+		       damage.chunks, damage.chunks == 1 ? "" : "s", damage.first);
+		return true;
 	}
-	return true;
+	if (!padding_is_zero(artifact, type, &bad)) {
+		printf("DAMAGED: padding at offset %" PRIu64 " of the file\n", bad);
+		return true;
+	}
+	printf("intact\n");
+	return false;
 }
 
 int verify_print(const struct artifact *artifact, const struct signatures *signatures)
 {
 	bool damaged = false;
-	uint64_t bad;
 
 	printf("section          offset         size\n");
-	for (int type = FORMAT_SECTION_LAUNCHER; type < FORMAT_SECTION_HASHES; type++) {
-		const struct section *section = &artifact->sections[type];
-		struct damage damage;
-
-		if (!section->size)
-			continue;
-		damage = check_section(artifact, type);
-		printf("%-10s %12" PRIu64 " %12" PRIu64 "  ", artifact_section_name(type),
-		       section->offset, section->size);
-		if (damage.chunks)
-			printf("DAMAGED: %" PRIu64 " chunk%s, the first at offset %" PRIu64
-			       " of the file\n", damage.chunks, damage.chunks == 1 ? "" : "s",
-			       damage.first);
-		else
-			printf("intact\n");
-		damaged |= damage.chunks != 0;
-	}
-	if (!padding_is_zero(artifact, &bad)) {
-		printf("padding: DAMAGED at offset %" PRIu64 " of the file\n", bad);
-		damaged = true;
-	}
+	for (int type = FORMAT_SECTION_LAUNCHER; type <= FORMAT_SECTION_HASHES; type++)
+		damaged |= print_section(artifact, type);
 	printf("\n");
 	info_print_signers(signatures);
 	printf("\nThis is what the file says of itself, and whoever forges a file can have it say so.\n"

@@ -107,22 +107,22 @@ static void test_without_hashes(void)
 {
 	size_t hashes = 0;
 
+	/* Five sections of a page at most, no sbom, no signatures. */
 	fake_artifact();
-	fake_entry(1, FORMAT_SECTION_KERNEL, fake_entries[1].offset, 5, &hashes);
-	fake_entry(3, FORMAT_SECTION_ROOTFS, fake_entries[3].offset, FORMAT_CHUNK_SIZE, &hashes);
+	memcpy(fake_bytes + CONFIG * PAGE, fake_config, sizeof(fake_config) - 1);
+	for (unsigned i = 0; i <= CONFIG; i++)
+		fake_entry(i, i + 1, i * PAGE, i == CONFIG ? sizeof(fake_config) - 1 : PAGE, &hashes);
 	CHECK_INT(hashes, 0);
-	refused("hashes section has a wrong size");
-	fake_entry(1, FORMAT_SECTION_KERNEL, fake_entries[1].offset, 5, &hashes);
-	fake_entry(3, FORMAT_SECTION_ROOTFS, fake_entries[3].offset, FORMAT_CHUNK_SIZE, &hashes);
-	/* Without sbom and hashes. The trailer comes at once, and there are no signatures. */
-	fake_table->section_count -= 2;
+	fake_table->section_count = CONFIG + 1;
 
 	struct format_trailer moved = *fake_trailer;
 
+	moved.table_offset = (CONFIG + 1) * PAGE;
 	moved.table_size -= 2 * sizeof(struct format_section);
 	moved.signatures_size = 0;
-	moved.file_size -= 2 * sizeof(struct format_section) + FAKE_SIGNATURES;
-	memcpy(&fake_entries[SECTIONS - 2], &moved, sizeof(moved));
+	moved.file_size = moved.table_offset + moved.table_size + sizeof(moved);
+	memcpy(fake_bytes + moved.table_offset, fake_table, moved.table_size);
+	memcpy(fake_bytes + moved.table_offset + moved.table_size, &moved, sizeof(moved));
 	CHECK_INT(open_bytes(moved.file_size), 0);
 	CHECK(!artifact.hashes);
 	CHECK(!artifact.signatures);
@@ -273,6 +273,11 @@ static void test_section_defects(void)
 	refused("overlaps");
 	fake_entries[2].offset = 0;
 	refused("overlaps");
+	fake_entries[2].offset += PAGE;
+	refused("gap before the initramfs section");
+	fake_entries[0].size = 1;
+	fake_entries[1].offset += PAGE;
+	refused("gap before the kernel section");
 	fake_entries[LAST].offset = TABLE_OFFSET;
 	refused("outside");
 	fake_entries[LAST].size = PAGE + 1;	/* into the table */
@@ -292,6 +297,7 @@ static void test_missing_sections(void)
 		/* In its place stands sbom, and nothing where that was. */
 		fake_entries[type - 1].type = FORMAT_SECTION_SBOM;
 		fake_entries[LAST - 1] = fake_entries[LAST];
+		fake_entries[LAST - 1].offset -= PAGE;
 		fake_table->section_count--;
 		/* The table is shorter by one: so is all that stands behind it. */
 		struct format_trailer moved = *fake_trailer;
