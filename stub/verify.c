@@ -134,7 +134,7 @@ static bool print_section(const struct artifact *artifact, enum format_section_t
 		printf("DAMAGED: padding at offset %" PRIu64 " of the file\n", bad);
 		return true;
 	}
-	printf("intact\n");
+	printf("%s\n", type == FORMAT_SECTION_HASHES ? "compared with each of these" : "intact");
 	return false;
 }
 
