@@ -21,15 +21,18 @@ _Change = Callable[[Artifact, tuple[SignatureResult, ...]], list[StoredSignature
 
 
 def make_signature(contents: Artifact, signer: Signer) -> StoredSignature:
-    """A signature over `contents`, as of now (SOURCE_DATE_EPOCH when that is set). Raises what
-    the signer raises."""
+    """A signature over `contents`, as of now (SOURCE_DATE_EPOCH when that is set). Raises
+    SignError when the signer cannot, an agent that refuses for example."""
     time = epoch.now()
-    return StoredSignature(time, smolsign.sign(signer, contents.payload(time), NAMESPACE))
+    try:
+        return StoredSignature(time, smolsign.sign(signer, contents.payload(time), NAMESPACE))
+    except SmolsignError as error:
+        raise SignError(str(error)) from error
 
 
 def sign(path: Path, signer: Signer) -> None:
     """Signs the file `path`, which must be intact: a signature by the same key is replaced, bad
-    ones are dropped, the others stay. Raises FormatError, SmolsignError or OutputError."""
+    ones are dropped, the others stay. Raises FormatError, SignError or OutputError."""
 
     def change(contents: Artifact, found: tuple[SignatureResult, ...]) -> list[StoredSignature]:
         return [*_others(path, found, signer.public_key), make_signature(contents, signer)]

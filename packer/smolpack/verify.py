@@ -160,20 +160,21 @@ def as_text(path: Path, verification: Verification) -> str:
         section = result.section
         name = section.type.name.lower()
         lines.append(f"{name:<10} {section.offset:>12} {section.size:>12}  {state}")
-    lines += [describe(signature) for signature in verification.signatures] or ["unsigned"]
+    signatures = [describe(signature) for signature in verification.signatures]
+    lines += [f"signature  {text}" for text in signatures or ["none: unsigned"]]
     return printable("\n".join([str(path), *lines]), keep="\n")
 
 
 def describe(signature: SignatureResult) -> str:
-    """A signature in one line: state, signer, key, time."""
+    """A signature in one line: time, signer, key, or what is wrong with it."""
     if signature.state == State.BAD:
-        return f"bad signature: {signature.problem}"
+        return f"bad: {signature.problem}"
     assert signature.key is not None
     who = ", ".join(signature.principals) or "unknown signer"
     if signature.state == State.UNKNOWN:
         who = "not checked"
     when = show_time(signature.stored.time)
-    return f"signature of {when}: {who}, {signature.key.type} {signature.key.fingerprint}"
+    return f"{when}, {who}, {signature.key.type} {signature.key.fingerprint}"
 
 
 def as_fields(signature: SignatureResult) -> dict[str, Any]:

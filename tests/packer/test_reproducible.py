@@ -76,7 +76,8 @@ def test_around_the_packer(variation: str, cli: Cli, tree: Path, tmp_path: Path)
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(
-    os.stat(os.devnull).st_mode & 0o006 != 0o006, reason="other users cannot open /dev/null here"
+    Path(os.devnull).stat().st_mode & 0o006 != 0o006,
+    reason="other users cannot open /dev/null here",
 )
 def test_another_user(cli: Cli, tree: Path, place: Path, tmp_path: Path, asset_root: Path) -> None:
     plain = pack(cli, tree, tmp_path / "plain.vm")

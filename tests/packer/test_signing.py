@@ -97,7 +97,7 @@ def test_signed_by_whom(cli: Cli, signed: Path, key: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode()
     signer = f"alice@example.com, ssh-ed25519 {fingerprint(key)}"
-    assert f"signature of 2023-11-14T22:13:20Z: {signer}" in text
+    assert f"signature  2023-11-14T22:13:20Z, {signer}" in text
     for name in ("launcher", "kernel", "initramfs", "rootfs", "config"):
         assert any(line.startswith(name) and "intact" in line for line in text.splitlines())
 
@@ -412,7 +412,7 @@ def test_a_trust_store_with_a_bad_line(cli: Cli, signed: Path, tmp_path: Path) -
 def test_info_names_the_signers(cli: Cli, signed: Path, key: Path) -> None:
     trust(cli, "alice", key)
     text = cli("info", signed).stdout.decode()
-    assert f"signature of 2023-11-14T22:13:20Z: alice, ssh-ed25519 {fingerprint(key)}" in text
+    assert f"signature     2023-11-14T22:13:20Z, alice, ssh-ed25519 {fingerprint(key)}" in text
     found = json.loads(cli("info", "--json", signed).stdout)
     assert [signature["principals"] for signature in found["signatures"]] == [["alice"]]
     roots = {section["type"]: section["root"] for section in found["sections"]}
@@ -422,6 +422,18 @@ def test_info_names_the_signers(cli: Cli, signed: Path, key: Path) -> None:
 def test_info_of_an_unsigned_file(cli: Cli, machine: Path) -> None:
     assert "unsigned" in cli("info", machine).stdout.decode()
     assert json.loads(cli("info", "--json", machine).stdout)["signatures"] == []
+
+
+def test_an_agent_that_refuses(
+    cli: Cli, tree: Path, key: Path, tmp_path: Path, agent: dict[str, str]
+) -> None:
+    env = {**os.environ, **agent}
+    # It lists the key, but nobody is there to confirm.
+    subprocess.run(["ssh-add", "-q", "-c", key], check=True, env=env, capture_output=True)
+    out = tmp_path / "tool.vm"
+    done = cli("create", "--rootfs", tree, "--out", out, "--sign", f"{key}.pub", env=agent)
+    assert "ssh-agent refused" in failure(done)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from smolpack import doctor as doctor_verb
 from smolpack import run as run_verb
 
 RUN_EXAMPLES = """Examples:
@@ -41,6 +40,8 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """Explain what this machine can do and why; status 1 when it cannot pack or run."""
+    from smolpack import doctor as doctor_verb
+
     found = doctor_verb.diagnose()
     typer.echo(doctor_verb.as_json(found) if json else doctor_verb.as_text(found))
     raise typer.Exit(0 if found.healthy else 1)

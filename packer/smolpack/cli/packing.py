@@ -1,15 +1,13 @@
 """`smolpack create`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smolpack import create as create_verb
 from smolpack.errors import SpecError
-from smolpack.sources.base import Source
-from smolpack.sources.directory import DirectorySource
-from smolpack.sources.tar import TarSource
 from smolpack.spec import (
     DEFAULT_HOSTNAME,
     DEFAULT_MEMORY,
@@ -19,6 +17,9 @@ from smolpack.spec import (
     parse_command,
     parse_size,
 )
+
+if TYPE_CHECKING:
+    from smolpack.sources.base import Source
 
 EXAMPLES = """Examples:
 
@@ -87,6 +88,8 @@ def create(
     ] = None,
 ) -> None:
     """Pack a directory or a tar archive into an executable file."""
+    from smolpack import create as create_verb
+
     if cmd is not None and words:
         raise SpecError("give the command once: either --cmd or words behind --")
     spec = CreateSpec(
@@ -123,6 +126,9 @@ def create(
 
 def find_source(rootfs: Path | None, tar: Path | None, out: Path) -> Source:
     """The one that was given, to be packed into `out`; raises SpecError, SourceError."""
+    from smolpack.sources.directory import DirectorySource
+    from smolpack.sources.tar import TarSource
+
     if rootfs is not None and tar is None:
         return DirectorySource(rootfs, target=out)
     if tar is not None and rootfs is None:

@@ -143,8 +143,7 @@ def sign(
         return
     if key is not None:
         signer = load_signer(key)
-        with _smolsign_errors():
-            verb.sign(file, signer)
+        verb.sign(file, signer)
         fingerprint = signer.public_key.fingerprint
     else:
         assert payload is not None and signature is not None
