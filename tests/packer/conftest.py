@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from smolpack import assets, kernel
 from support import BANNER, Cli, make_vmlinux
@@ -29,6 +30,12 @@ int main(int argc, char **argv)
 	return 7;
 }
 """
+
+
+# Many more with `pytest --hypothesis-profile=fuzz tests/packer -k hostile`.
+settings.register_profile("quick", max_examples=300, deadline=None)
+settings.register_profile("fuzz", max_examples=200_000, deadline=None, print_blob=True)
+settings.load_profile("quick")
 
 
 def pytest_sessionstart() -> None:

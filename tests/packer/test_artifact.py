@@ -231,7 +231,7 @@ def test_payload() -> None:
     assert found.payload(0x0102) == GOOD[TABLE:SIGNATURES] + b"\x02\x01" + bytes(6)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(
         st.tuples(

@@ -328,6 +328,13 @@ def test_interrupted(number: signal.Signals, cli: Cli, out: Path) -> None:
     assert hidden_and_visible(out.parent) == set()
 
 
+def peak_memory(status: Path) -> int:
+    """In bytes, out of /proc/PID/status."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+    assert found is not None
+    return int(found[1]) << 10
+
+
 def test_memory_does_not_grow_with_the_input(cli: Cli, out: Path, tmp_path: Path) -> None:
     """200 MiB are packed within 70 MiB, interpreter and libraries included."""
     # Not the peak in rusage, which counts what the test's own process had when it forked.
@@ -348,5 +355,7 @@ def test_memory_does_not_grow_with_the_input(cli: Cli, out: Path, tmp_path: Path
             process.stdin.write(os.urandom(1 << 20))
         process.stdin.write(bytes(1024))
     assert process.returncode == 0
-    peak = re.search(r"VmHWM:\s*(\d+) kB", told.read_text())
-    assert peak is not None and int(peak[1]) < 70 << 10
+    assert peak_memory(told) < 70 << 20
+    verify = [python, option, f"{tell}; {program}", "verify", str(out)]
+    assert subprocess.run(verify, capture_output=True, check=False).returncode == 1
+    assert peak_memory(told) < 80 << 20

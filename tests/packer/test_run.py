@@ -1,6 +1,7 @@
 """`smolpack run` becomes the machine and does not outlive its parent."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smolpack import artifact
+from smolpack import artifact, hashtree
+from smolpack import format as layout
 from smolpack.format import SectionType
 from support import Cli, FixedSigner, failure, sign_all
 
@@ -104,6 +106,40 @@ def test_what_the_launcher_checks_itself_is_left_to_it(cli: Cli, machine: Path) 
         offset = found.section(SectionType.ROOTFS).offset
     flip(machine, offset)
     assert cli("run", machine).returncode == 7
+
+
+def test_the_start_does_not_depend_on_the_size(cli: Cli, machine: Path) -> None:
+    """A root of 20 GiB, a hole, is not read: hashing it takes more than ten times as long."""
+    data = machine.read_bytes()
+    with artifact.opened(machine) as (_, found):
+        launcher = found.section(SectionType.LAUNCHER)
+    sizes = {"KERNEL": 8, "INITRAMFS": 8, "ROOTFS": 20 << 30, "CONFIG": 8}
+    sizes["HASHES"] = hashtree.tree_size(sizes["ROOTFS"])
+    rows = [layout.Section(**vars(launcher))]
+    for name, size in sizes.items():
+        rows.append(
+            layout.Section(
+                type=SectionType[name],
+                offset=layout.align(rows[-1].offset + rows[-1].size),
+                size=size,
+                root=bytes(layout.HASH_SIZE),
+                tree_offset=0,
+            )
+        )
+    table = layout.Table(arch=1, section_count=len(rows)).pack()
+    table += b"".join(row.pack() for row in rows)
+    table_offset = layout.align(rows[-1].offset + rows[-1].size)
+    trailer = layout.Trailer(
+        table_offset=table_offset,
+        table_size=len(table),
+        file_size=table_offset + len(table) + layout.Trailer.disk_size(),
+    )
+    with machine.open("wb") as file:
+        file.write(data[: launcher.size])
+        file.seek(table_offset)
+        file.write(table + trailer.pack())
+    done = cli("run", machine, preexec=lambda: resource.setrlimit(resource.RLIMIT_CPU, (3, 3)))
+    assert done.returncode == 7
 
 
 def test_a_bad_signature_is_refused(cli: Cli, signed: Path) -> None:
