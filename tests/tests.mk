@@ -2,7 +2,7 @@
 
 .PHONY: test-python test-c test-kernel test-kvmhost test-vm-qemu test-vm-kvm test-wheel
 
-test: test-python test-c test-kernel test-kvmhost test-vm-qemu test-vm-kvm test-wheel
+test: test-python test-c fuzz-short test-kernel test-kvmhost test-vm-qemu test-vm-kvm test-wheel
 
 test-python: $(READY)
 	$(PYTHON) -m pytest tests/packer tests/signing
