@@ -12,6 +12,7 @@ from typing import BinaryIO
 from smolpack import artifact, image, outfile, sections
 from smolpack.errors import OutputError, SpecError
 from smolpack.format import SectionType
+from smolpack.listing import xattrs
 
 # A hash tree is no use without its sections, and has no hash of its own to be checked with.
 SECTIONS = tuple(kind.name.lower() for kind in SectionType if kind != SectionType.HASHES)
@@ -31,7 +32,7 @@ def extract_tree(file: Path, directory: Path) -> bool:
     _check_directory(directory)
     everything = os.geteuid() == 0
     with image.opened(file) as root, _beside(directory) as work:
-        options = ("--chown", "--set-xattr") if everything else ("--no-dev",)
+        options = ("--chown",) if everything else ("--no-dev",)
         tree = work / "root"
         with root.output(
             "rdsquashfs",
@@ -39,8 +40,16 @@ def extract_tree(file: Path, directory: Path) -> bool:
             *("--chmod", "--set-times", *options),
         ) as nothing:
             nothing.read()
-        if not everything:
+        if everything:
+            _set_xattrs(root, tree)
+        else:
             _clear_set_id(tree)
+        # rdsquashfs leaves out the root itself.
+        top = next(root.entries()).member
+        if everything:
+            os.chown(tree, top.uid, top.gid)
+        tree.chmod(top.mode)
+        os.utime(tree, (top.mtime, top.mtime))
         tree.rename(directory)
     return everything
 
@@ -109,6 +118,13 @@ def _writing(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{target}: cannot write: {error.strerror}") from error
+
+
+def _set_xattrs(root: image.Image, tree: Path) -> None:
+    # rdsquashfs would set them before it changes the owner, by which files lose capabilities.
+    for entry in root.entries():
+        for name, value in xattrs(entry).items():
+            os.setxattr(tree / entry.path.lstrip("/"), name, value, follow_symlinks=False)
 
 
 def _clear_set_id(tree: Path) -> None:

@@ -88,11 +88,7 @@ def as_text(found: Comparison) -> str:
             state = f"differs from byte {section.differs_at} on ({sizes})"
         lines.append(f"{section.name:<10} {state}")
     lines += [show_setting(*setting) for setting in found.settings]
-    verdict = (
-        "identical, signatures apart"
-        if found.same
-        else f"different; {create.tools()} made this one"
-    )
+    verdict = "identical, signatures apart" if found.same else "different"
     return "\n".join([*lines, verdict])
 
 
