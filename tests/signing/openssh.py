@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +76,10 @@ class Judge:
 
 
 @contextlib.contextmanager
-def agent(socket: Path) -> Iterator[dict[str, str]]:
+def agent(socket_path: Path) -> Iterator[dict[str, str]]:
     """A real ssh-agent on a socket of its own; gives the environment that leads to it."""
     process = subprocess.Popen(
-        ["ssh-agent", "-D", "-a", socket],
+        ["ssh-agent", "-D", "-a", socket_path],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin"},
@@ -85,7 +87,7 @@ def agent(socket: Path) -> Iterator[dict[str, str]]:
     try:
         assert process.stdout is not None
         assert process.stdout.readline()  # said once it listens
-        yield {"SSH_AUTH_SOCK": str(socket)}
+        yield {"SSH_AUTH_SOCK": str(socket_path)}
     finally:
         process.kill()
         process.wait()
@@ -116,3 +118,37 @@ class HardwareKey:
         application = hashlib.sha256(self.application.encode()).digest()
         raw = self.key.sign(application + state + hashlib.sha256(data).digest())
         return string("sk-ssh-ed25519@openssh.com") + string(raw) + state
+
+
+@contextlib.contextmanager
+def played_agent(
+    socket_path: Path, answer: Callable[[bytes], bytes | Iterator[bytes] | None]
+) -> Iterator[None]:
+    """Something on a socket that answers each request as told, framing included, at once or
+    piece by piece; with None it keeps silent until the client hangs up."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    size = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+                    reply = answer(connection.recv(size, socket.MSG_WAITALL))
+                    if reply is None:
+                        connection.recv(1)
+                    else:
+                        for piece in [reply] if isinstance(reply, bytes) else reply:
+                            connection.sendall(piece)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
