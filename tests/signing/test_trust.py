@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import pwd
 import stat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from signing import openssh
@@ -46,6 +48,17 @@ def test_the_default_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "/conf")
     assert TrustStore().user == Path("/conf/smolpack/allowed_signers")
     assert TrustStore().system == Path("/etc/smolpack/allowed_signers")
+
+
+def test_a_user_without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with pytest.raises(TrustError, match="no home directory; set HOME"):
+        TrustStore()
 
 
 def test_nobody_is_trusted_at_first(store: TrustStore, alice: PublicKey) -> None:
@@ -170,6 +183,15 @@ def test_a_link_stays_one_and_a_mode_too(
     assert store.user.is_symlink()
     assert real.read_text() == f"# shared\nalice {alice.line}\n"
     assert stat.S_IMODE(real.stat().st_mode) == 0o644
+
+
+def test_a_loop_of_links(store: TrustStore, alice: PublicKey) -> None:
+    store.user.parent.mkdir(parents=True)
+    store.user.symlink_to(store.user)
+    with pytest.raises((TrustError, AllowedSignersError), match=f"{store.user.parent}.*cannot be"):
+        store.add(entry("alice", alice))
+    with pytest.raises(AllowedSignersError, match="cannot be read: Too many levels"):
+        store.load()
 
 
 def test_a_failed_change_leaves_the_old_file(

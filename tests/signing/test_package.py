@@ -1,0 +1,25 @@
+"""The package stands alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import smolsign
+
+
+def test_nothing_of_the_packer_is_imported() -> None:
+    modules = [path.stem for path in Path(smolsign.__file__).parent.glob("*.py")]
+    assert "sshsig" in modules
+    imports = "".join(f"import smolsign.{module}\n" for module in modules if module != "__init__")
+    program = f"{imports}import sys; print(*(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    found = set(done.stdout.split())
+    assert "smolsign" in found
+    assert "smolpack" not in found
+
+
+def test_what_is_public_is_there() -> None:
+    assert list(smolsign.__all__) == sorted(smolsign.__all__)
+    assert all(hasattr(smolsign, name) for name in smolsign.__all__)
