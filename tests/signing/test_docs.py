@@ -18,14 +18,17 @@ EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(smolsign.__file__).parents[1]),
+    }
     names: dict[str, object] = {}
     for language, text in EXAMPLES:
         if language == "python":
             exec(text, names)
         else:
             assert language == "sh"
-            subprocess.run(["sh", "-euc", text], check=True, env={"PATH": path})
+            subprocess.run(["sh", "-euc", text], check=True, env=env)
     assert {language for language, _ in EXAMPLES} == {"python", "sh"}
     assert {"store", "signers"} <= names.keys()
 
