@@ -12,7 +12,6 @@ from smolsign.errors import AllowedSignersError, KeyFormatError
 from smolsign.keys import PublicKey
 from smolsign.patterns import match_list
 
-FILE_NAME = "allowed_signers"
 MAX_SIZE = 4 << 20
 
 _BLANKS = " \t"
@@ -71,7 +70,7 @@ class Entry:
             (self.namespaces or "", _UNWRITABLE_OPTION),
         ):
             if found := unwritable.search(text):
-                raise AllowedSignersError(f"{text!r}: {found[0]!r} cannot stand in {FILE_NAME}")
+                raise AllowedSignersError(f"{text!r}: {found[0]!r} cannot stand in allowed_signers")
         options = []
         if self.namespaces is not None:
             options.append(f'namespaces="{self.namespaces}"')

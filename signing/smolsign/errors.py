@@ -1,6 +1,6 @@
 """Errors: one root, one subclass a concern. The text is one line: the thing and the remedy.
 
-No text, cause or attribute of an error holds a passphrase or bytes of a private key.
+No text of an error, nor that of its cause, shows a passphrase or bytes of a private key.
 """
 
 

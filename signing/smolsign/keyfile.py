@@ -141,7 +141,7 @@ def generate(path: Path, comment: str = "", passphrase: str | None = None) -> Pu
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         builder = serialization.PrivateFormat.OpenSSH.encryption_builder()
-        encryption = builder.kdf_rounds(_KDF_ROUNDS).build(_as_bytes(passphrase))
+        encryption = builder.kdf_rounds(_KDF_ROUNDS).build(_as_bytes(path, passphrase))
     try:
         public = PublicKey(_public_half(key).blob, comment)
         private = key.private_bytes(
@@ -179,11 +179,9 @@ def _parse_header(path: Path, content: bytes) -> _Header:
     if not is_private(content):
         raise KeyFileError(f"{path}: is not an OpenSSH private key; {_MAKE_ONE}")
     if label != _BEGIN:
-        form = "another format"
-        for name in ("RSA", "EC", "DSA"):
-            if label == f"-----BEGIN {name} PRIVATE KEY-----".encode():
-                form = f"an {name} key in PEM format"
-        raise KeyFileError(f"{path}: is {form}, not an OpenSSH Ed25519 private key; {_MAKE_ONE}")
+        raise KeyFileError(
+            f"{path}: is a private key in another format than OpenSSH's; {_MAKE_ONE}"
+        )
     try:
         body, end, _ = content.partition(_BEGIN)[2].partition(_END)
         if not end:
@@ -217,12 +215,15 @@ def _ask(path: Path, passphrase: Passphrase | None) -> bytes:
             f"{path}: is encrypted and no passphrase was given; "
             f"give it, or run `ssh-add {path}` and give {path}.pub"
         )
-    return _as_bytes(given)
+    return _as_bytes(path, given)
 
 
-def _as_bytes(passphrase: str) -> bytes:
-    # What the terminal gave, even where that is no UTF-8.
-    return passphrase.encode("utf-8", "surrogateescape")
+def _as_bytes(path: Path, passphrase: str) -> bytes:
+    """What the terminal gave, even where that was no UTF-8."""
+    try:
+        return passphrase.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # it holds the passphrase
+        raise PassphraseError(f"{path}: the passphrase is not text; give another") from None
 
 
 def _create(path: Path, content: bytes, mode: int, undo: contextlib.ExitStack) -> None:

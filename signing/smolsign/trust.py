@@ -19,9 +19,14 @@ SYSTEM_FILE = Path("/etc/smolpack/allowed_signers")
 
 def user_file() -> Path:
     """`${XDG_CONFIG_HOME:-~/.config}/smolpack/allowed_signers`; a relative XDG_CONFIG_HOME does
-    not count (XDG Base Directory Specification)."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".config") / "smolpack/allowed_signers"
+    not count (XDG Base Directory Specification). Raises TrustError for a user without home."""
+    directory = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if not directory.is_absolute():
+        try:
+            directory = Path.home() / ".config"
+        except RuntimeError:
+            raise TrustError("no home directory; set HOME or XDG_CONFIG_HOME") from None
+    return directory / "smolpack/allowed_signers"
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,13 @@ class TrustStore:
     @contextlib.contextmanager
     def _edited(self) -> Iterator[bytearray]:
         """The user's file to be changed; if it was, it is replaced at the end, in one step."""
-        target = self.user.resolve()  # a link stays one
         try:
+            target = self.user.resolve()  # a link stays one
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise TrustError(f"{target.parent}: cannot be used: {error.strerror}") from None
+        except (OSError, RuntimeError) as error:  # the latter for a loop of links
+            reason = getattr(error, "strerror", error)
+            raise TrustError(f"{self.user.parent}: cannot be used: {reason}") from None
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)  # one change after the other
             before = allowed_signers.read(target)

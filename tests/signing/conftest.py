@@ -1,6 +1,8 @@
 """Fixtures of the signing package's tests: keys made by the real ssh-keygen."""
 
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,16 @@ def _keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssh.make_key(directory / "rsa", "-b", "2048", kind="rsa")
     openssh.make_key(directory / "ecdsa", kind="ecdsa")
     return directory
+
+
+@pytest.fixture
+def set_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Changes this process's time zone (TZ of tzset(3)) until the test ends."""
+
+    def change(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()

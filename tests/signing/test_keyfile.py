@@ -65,6 +65,14 @@ def test_no_passphrase(tmp_path: Path) -> None:
             load_private_key(path, passphrase)
 
 
+def test_a_passphrase_that_is_no_text(tmp_path: Path) -> None:
+    path = openssh.make_key(tmp_path / "key", "-a", "2", passphrase=SECRET)
+    with pytest.raises(PassphraseError, match=f"{path}: the passphrase is not text"):
+        load_private_key(path, lambda path: "\ud800")
+    with pytest.raises(PassphraseError, match="new: the passphrase is not text"):
+        generate(tmp_path / "new", passphrase="\ud800")
+
+
 def test_a_cipher_that_is_not_supported(tmp_path: Path) -> None:
     options = ("-Z", "aes128-ctr", "-a", "2")
     path = openssh.make_key(tmp_path / "key", *options, passphrase=SECRET)
@@ -149,12 +157,10 @@ def test_other_key_types(name: str, keys: Path) -> None:
         load_private_key(keys / name)
 
 
-@pytest.mark.parametrize(
-    ("form", "says"), [("PEM", "an RSA key in PEM format"), ("PKCS8", "another format")]
-)
-def test_other_formats(form: str, says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["PEM", "PKCS8"])
+def test_other_formats(form: str, tmp_path: Path) -> None:
     path = openssh.make_key(tmp_path / "key", "-b", "2048", "-m", form, kind="rsa")
-    with pytest.raises(KeyFileError, match=rf"key: is {says}.*ssh-keygen -t ed25519"):
+    with pytest.raises(KeyFileError, match=r"key: is .* in another format.*ssh-keygen -t ed25519"):
         load_private_key(path)
 
 
@@ -224,13 +230,16 @@ def test_every_cut_and_every_changed_byte_is_an_error_or_the_same_key(
     broken += [
         content[:at] + bytes([content[at] ^ 2]) + content[at + 1 :] for at in range(len(content))
     ]
+    secrets = {content[at : at + 12].decode() for at in range(40, len(content) - 50)}
     accepted = 0
     for case in broken:
         path = copy(tmp_path, tmp_path / "key", case)
         try:
             key = load_private_key(path)
         except SmolsignError as error:
-            assert str(path) in str(error)
+            text = str(error)
+            assert str(path) in text
+            assert not any(secret in text for secret in secrets)
         else:
             accepted += 1
             assert key.public_key == public
