@@ -43,7 +43,9 @@ def document(inventory: Inventory, parts: Assets, settings: Config, date: int | 
     boot = list(_boot_parts(bom, parts, settings))
     bom.components.update(boot)
     bom.components.update(_operating_system(inventory.distribution))
-    bom.components.update(map(_package, inventory.packages))
+    packages = map(_package, sorted(inventory.packages, key=repr))
+    # Two databases may name the same package, and a reference may stand there once.
+    bom.components.update({str(package.bom_ref): package for package in packages}.values())
     bom.register_dependency(machine, boot)
     return _finish(JsonV1Dot5(bom).output_as_string(), date)
 
@@ -126,7 +128,7 @@ def _package(package: Package) -> Component:
         type=ComponentType.LIBRARY,
         name=package.name,
         version=package.version,
-        bom_ref=url.to_string(),
+        bom_ref=url.to_string() if url else repr(package),
         purl=url,
         licenses=[_licence(package.licence)] if package.licence else [],
     )

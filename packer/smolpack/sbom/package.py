@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from packageurl import PackageURL
 
 
-@dataclass(frozen=True, kw_only=False)
+@dataclass(frozen=True)
 class Package:
     """A package as its database names it. `type` is the package URL's; `distribution` is like
     `debian-12`; `source` is the name of the source package where it differs; `licence` is what
@@ -22,18 +22,22 @@ class Package:
     epoch: int | None = None
 
     @property
-    def url(self) -> PackageURL:
-        """Its package URL (purl-spec)."""
+    def url(self) -> PackageURL | None:
+        """Its package URL (purl-spec); None for a name or version that cannot be in one."""
         qualifiers = {
             "arch": self.architecture,
             "distro": self.distribution,
             "epoch": None if self.epoch is None else str(self.epoch),
             "upstream": self.source if self.source != self.name else None,
         }
-        return PackageURL(
-            type=self.type,
-            namespace=self.namespace,
-            name=self.name,
-            version=self.version,
-            qualifiers={key: value for key, value in qualifiers.items() if value},
-        )
+        try:
+            url = PackageURL(
+                type=self.type,
+                namespace=self.namespace,
+                name=self.name,
+                version=self.version,
+                qualifiers={key: value for key, value in qualifiers.items() if value},
+            )
+            return PackageURL.from_string(url.to_string())
+        except (ValueError, TypeError):
+            return None

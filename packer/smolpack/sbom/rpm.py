@@ -50,7 +50,7 @@ def headers(data: bytes) -> Iterator[Header]:
             header = _parse(blob)
             if header is not None and header.name != "gpg-pubkey":
                 yield header
-    except (sqlite3.Error, OverflowError, MemoryError) as error:
+    except (sqlite3.Error, ValueError, OverflowError, MemoryError) as error:
         raise UnreadableError(f"not an rpm database in SQLite: {error}") from error
     finally:
         connection.close()
