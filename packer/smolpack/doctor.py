@@ -50,8 +50,11 @@ def diagnose(
     device = _kvm_device(kvm)
     qemu = _qemu()
     packing = (_tar2sqfs(), _assets())
+    rules = _policy(policy_file)
     accelerator = None
-    if virtualization.ok and device.ok:
+    if not rules.ok:
+        pass  # a policy that is not understood allows nothing
+    elif virtualization.ok and device.ok:
         accelerator = "kvm"
     elif qemu.ok:
         accelerator = "qemu"
@@ -62,7 +65,7 @@ def diagnose(
             qemu,
             *packing,
             _memory(proc),
-            _policy(policy_file),
+            rules,
             _trust(),
         ),
         accelerator=accelerator,

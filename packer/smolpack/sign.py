@@ -85,15 +85,17 @@ def _others(path: Path, found: Iterable[SignatureResult], key: PublicKey) -> lis
 
 
 def _rewrite(path: Path, change: _Change) -> None:
-    """The file anew with other signatures, in one step, with the mode it had."""
+    """The file anew with other signatures, in one step, with the permissions it had."""
     target = path.resolve()  # a link stays one
     with artifact.opened(path) as (file, contents):
         found = verify.verify(file, contents, AllowedSigners())
         if found.damage is not None:
             raise FormatError(found.damage)
         signatures = change(contents, found.signatures)
+        # Not set-user-ID: it may belong to someone else from now on.
+        mode = os.fstat(file.fileno()).st_mode & 0o777
         try:
-            with outfile.replacing(target, os.fstat(file.fileno()).st_mode) as out:
+            with outfile.replacing(target, mode) as out:
                 outfile.copy(file, out, contents.table_offset + len(contents.table))
                 artifact.write_signatures(out, contents, signatures)
         except OSError as error:

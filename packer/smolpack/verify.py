@@ -19,9 +19,11 @@ from smolsign import (
     PublicKey,
     Signature,
     SignatureError,
+    TrustError,
     TrustStore,
     UnknownKeyTypeError,
 )
+from smolsign.trust import SYSTEM_FILE
 
 NAMESPACE = layout.NAMESPACE.decode()
 
@@ -98,7 +100,8 @@ def defect_of(signatures: tuple[SignatureResult, ...]) -> str | None:
     for signature in signatures:
         if signature.state == State.BAD:
             by = f" by {signature.fingerprint}" if signature.key else ""
-            return f"has a bad signature{by}: {signature.problem}"
+            problem = (signature.problem or "").removeprefix("bad signature: ")
+            return f"has a bad signature{by}: {problem}"
     if signatures and all(signature.state == State.UNKNOWN for signature in signatures):
         return f"has no signature that can be checked: {signatures[0].problem}"
     return None
@@ -145,9 +148,13 @@ def check_verdict(
 
 
 def load_trust() -> AllowedSigners:
-    """The user's and the system's trust store; raises PolicyError."""
+    """The user's and the system's trust store, for a user without home the system's alone; raises
+    PolicyError."""
     try:
-        return TrustStore().load()
+        try:
+            return TrustStore().load()
+        except TrustError:
+            return AllowedSigners.load(SYSTEM_FILE)
     except AllowedSignersError as error:
         raise PolicyError(str(error)) from error
 

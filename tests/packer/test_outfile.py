@@ -68,6 +68,27 @@ def test_a_failure_leaves_nothing(way: str, error: BaseException, tmp_path: Path
     assert (tmp_path / "tool").read_text() == "old"
 
 
+@pytest.mark.parametrize("how", ["by the kernel", "by hand"])
+def test_copy(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EXDEV, "as between file systems")
+
+    if how == "by hand":
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+    content = os.urandom(3 << 20)
+    (tmp_path / "source").write_bytes(content)
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "target").open("w+b") as target:
+        outfile.copy(source, target, len(content) - 5)
+        target.flush()
+        assert (tmp_path / "target").read_bytes() == content[:-5]
+    with (
+        (tmp_path / "source").open("rb") as source,
+        (tmp_path / "target").open("w+b") as target,
+        pytest.raises(OSError, match="shorter"),
+    ):
+        outfile.copy(source, target, len(content) + 1)
+
+
 def make_directory(path: Path) -> Path:
     path.mkdir()
     return path

@@ -110,4 +110,6 @@ def test_doctor_shows_the_policy(path: Path, with_assets: Path) -> None:
     shown = doctor.as_text(doctor.diagnose(policy_file=path))
     assert f"ok  policy: a signature is required, by one of 1 in {path}" in shown
     path.write_text("nonsense")
-    assert f"no  policy: {path}: " in doctor.as_text(doctor.diagnose(policy_file=path))
+    found = doctor.diagnose(policy_file=path)
+    assert f"no  policy: {path}: " in doctor.as_text(found)
+    assert found.accelerator is None and not found.healthy

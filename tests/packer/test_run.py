@@ -153,6 +153,14 @@ def test_a_signed_machine_runs_silently_where_nobody_looks(cli: Cli, signed: Pat
     assert (done.returncode, done.stderr) == (7, b"")
 
 
+def test_a_user_without_home(cli: Cli, signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME")
+    program = "import pwd; pwd.getpwuid = {}.__getitem__; "
+    python, option, rest = cli.argv
+    assert Cli((python, option, program + rest))("run", signed).returncode == 7
+
+
 def said_on_a_terminal(cli: Cli, machine: Path) -> str:
     """Standard error of `smolpack run`."""
     ours, theirs = os.openpty()

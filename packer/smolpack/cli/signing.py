@@ -171,7 +171,8 @@ def generate(
     from smolpack import passphrase
     from smolsign.trust import user_file
 
-    target = path or user_file().with_name("id_ed25519")
+    with _smolsign_errors():
+        target = path or user_file().with_name("id_ed25519")
     for existing in (target, Path(f"{target}.pub")):
         if existing.exists():
             raise SignError(f"{existing}: exists and is never overwritten; give another name")
