@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smolpack import artifact, config, kernel, verify
+from smolpack import artifact, config, kernel, sections, verify
 from smolpack import format as layout
-from smolpack.artifact import Artifact
+from smolpack.artifact import Artifact, Section
 from smolpack.config import Config
 from smolpack.format import SectionType
 from smolpack.spec import format_size
-from smolpack.text import printable
+from smolpack.text import printable, show_time
 from smolpack.verify import SignatureResult
 
 # Digits of a hash that tell it from others to the eye.
@@ -29,6 +29,13 @@ class Info:
     kernel_image_size: int
     signatures: tuple[SignatureResult, ...]
 
+    def unpacked_size(self, section: Section) -> int | None:
+        """Bytes that a compressed section was made from: the kernel's image, the root's tar
+        stream; None for others."""
+        if section.type == SectionType.KERNEL:
+            return self.kernel_image_size
+        return self.config.source_size if section.type == SectionType.ROOTFS else None
+
 
 def inspect(path: Path) -> Info:
     """Reads and checks a packed machine; raises FormatError naming `path` and the defect."""
@@ -38,7 +45,7 @@ def inspect(path: Path) -> Info:
         return Info(
             path,
             contents,
-            config.decode(artifact.read_section(file, settings)),
+            config.decode(sections.read(file, settings)),
             kernel.check_section(file, stored_kernel.offset, stored_kernel.size).image_size,
             verify.check_signatures(contents, verify.load_trust()),
         )
@@ -66,12 +73,15 @@ def as_json(info: Info) -> str:
         "kernel_config_sha256": info.config.kernel_config,
         "kernel_image_size": info.kernel_image_size,
         "source_sha256": info.config.source,
+        "source_date": info.config.date,
         "tool": info.config.tool,
         "sections": [
             {
                 "type": section.type.name.lower(),
                 "offset": section.offset,
                 "size": section.size,
+                "unpacked_size": info.unpacked_size(section),
+                "ratio": _ratio(section.size, info.unpacked_size(section)),
                 "root": section.root.hex() if any(section.root) else None,
             }
             for section in info.artifact.sections
@@ -85,12 +95,12 @@ def as_text(info: Info) -> str:
     """A table for people."""
     run = info.config.run
     size = info.artifact.file_size
-    ratio = info.artifact.section(SectionType.KERNEL).size / info.kernel_image_size
     rows: list[tuple[str, str | None]] = [
         ("file", f"{info.path}, {size} bytes ({_mebibytes(size)})"),
         ("name", run.name),
         ("architecture", info.artifact.arch.name.lower()),
-        ("kernel", f"{info.config.kernel_version or 'unknown'}, stored at {ratio:.0%}"),
+        ("kernel", info.config.kernel_version or "unknown"),
+        ("", info.config.kernel_config and f"config sha256 {info.config.kernel_config}"),
         ("entrypoint", _words(run.entrypoint)),
         ("cmd", _words(run.cmd)),
         *(("env", assignment) for assignment in run.env),
@@ -101,19 +111,27 @@ def as_text(info: Info) -> str:
         ("memory", format_size(run.memory)),
         *(("label", label) for label in run.labels),
         ("source", info.config.source and f"sha256 {info.config.source}"),
+        ("", None if info.config.date is None else f"dated {show_time(info.config.date)}"),
         ("made by", info.config.tool),
         *(("signature", text) for text in map(verify.describe, info.signatures)),
         *([] if info.signatures else [("signature", "none: unsigned")]),
     ]
     lines = [f"{key:<13} {printable(value)}" for key, value in rows if value is not None]
-    lines += ["", f"{'section':<13} {'offset':>12} {'bytes':>12} {'':>11} {'of file':>8}  root"]
+    lines += ["", f"{'section':<10} {'offset':>12} {'bytes':>12} {'unpacked':>12} ratio  root"]
     for section in info.artifact.sections:
+        unpacked = info.unpacked_size(section)
+        ratio = _ratio(section.size, unpacked)
+        packing = "" if ratio is None else f"{unpacked:>12} {ratio:>5.0%}"
+        root = section.root.hex()[:_SHORT] if any(section.root) else ""
         lines.append(
-            f"{section.type.name.lower():<13} {section.offset:>12} {section.size:>12} "
-            f"{_mebibytes(section.size):>11} {section.size / size:>8.1%}"
-            f"  {section.root.hex()[:_SHORT] if any(section.root) else ''}".rstrip()
+            f"{section.type.name.lower():<10} {section.offset:>12} {section.size:>12} "
+            f"{packing:>18}  {root}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _ratio(size: int, unpacked: int | None) -> float | None:
+    return round(size / unpacked, 4) if unpacked else None
 
 
 def _mebibytes(size: int) -> str:

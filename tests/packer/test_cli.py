@@ -13,7 +13,10 @@ def test_version(cli: Cli) -> None:
     assert cli("--version").stdout.decode() == f"smolpack {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["create", "run", "info", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    ["create", "run", "info", "ls", "cat", "extract", "diff", "sbom", "rebuild", "doctor"],
+)
 def test_help_shows_an_example(command: str, cli: Cli) -> None:
     done = cli(command, "--help")
     assert done.returncode == 0
@@ -48,10 +51,18 @@ def test_info_for_programs(cli: Cli, machine: Path) -> None:
     assert found["arch"] == "x86_64"
     assert found["size"] == machine.stat().st_size
     assert found["kernel_version"] == "6.12.1-test"
+    assert found["kernel_config_sha256"] == "ab" * 32
     assert len(found["source_sha256"]) == 64
     assert found["tool"].startswith(f"smolpack {__version__}, tar2sqfs ")
     types = [section["type"] for section in found["sections"]]
     assert types == ["launcher", "kernel", "initramfs", "rootfs", "config", "sbom"]
+    sections = {section["type"]: section for section in found["sections"]}
+    assert sections["kernel"]["unpacked_size"] == found["kernel_image_size"] == 5000
+    root = sections["rootfs"]
+    assert root["unpacked_size"] % 512 == 0 and root["ratio"] == round(
+        root["size"] / root["unpacked_size"], 4
+    )
+    assert sections["launcher"]["ratio"] is None
 
 
 def test_info_of_something_else(cli: Cli, machine: Path, tmp_path: Path) -> None:
