@@ -6,7 +6,8 @@ BENCH_CC := $(TARGET_CC) $(C_WARNINGS) -D_GNU_SOURCE -O2 -static -s
 LZ4 := $(BUILD)/third_party/lz4
 
 # A launcher that stops at its first KVM_RUN; see programs/first_entry.c.
-WRAPPED := ioctl kvm_arch_has_virtualization kernel_inflate_start kernel_inflate_finish
+WRAPPED := ioctl kvm_arch_has_virtualization kernel_inflate_start kernel_inflate_finish \
+	hashtree_check_chunk hashtree_check_range signatures_verify
 WRAP := $(WRAPPED:%=-Wl,--wrap=%)
 
 bench: $(BENCH_PROGRAMS)

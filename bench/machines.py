@@ -56,6 +56,7 @@ def rebuilt(out: Path, replacements: dict[SectionType, bytes]) -> Path:
         sections = [
             (s.type, replacements.get(s.type) or artifact.read_section(file, s))
             for s in machine.sections
+            if s.type != SectionType.HASHES
         ]
     with out.open("wb") as file:
         artifact.write(file, Arch.X86_64, [(kind, io.BytesIO(data)) for kind, data in sections])

@@ -3,7 +3,8 @@
  * when that was (nanoseconds of CLOCK_MONOTONIC) and how long it had to wait for
  * the kernel, then ends. So set-up can be measured where KVM can create machines
  * but not run them. With INFLATE_ONLY in the environment it prints how long the
- * kernel takes to inflate, with nothing beside it, and ends there.
+ * kernel takes to inflate, with nothing beside it, and ends there. With UNCHECKED
+ * no hash and no signature is compared with anything: what remains is the rest.
  */
 #include <inttypes.h>
 #include <linux/kvm.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "signature.h"
 
 int __real_ioctl(int fd, int request, ...);
 void __real_kernel_inflate_start(struct inflation *inflation, const struct kernel *kernel,
@@ -26,6 +28,16 @@ void __wrap_kernel_inflate_start(struct inflation *inflation, const struct kerne
 				 uint8_t *image, unsigned threads);
 int __wrap_kernel_inflate_finish(struct inflation *inflation);
 bool __wrap_kvm_arch_has_virtualization(void);
+int __real_hashtree_check_chunk(const struct hashtree *tree, uint64_t index, const uint8_t *data);
+int __wrap_hashtree_check_chunk(const struct hashtree *tree, uint64_t index, const uint8_t *data);
+int __real_hashtree_check_range(const struct hashtree *tree, const uint8_t *data, uint64_t offset,
+				uint64_t size, uint64_t *bad);
+int __wrap_hashtree_check_range(const struct hashtree *tree, const uint8_t *data, uint64_t offset,
+				uint64_t size, uint64_t *bad);
+int __real_signatures_verify(struct signatures *signatures, const uint8_t *area, size_t size,
+			     const uint8_t *table, size_t table_size, char *why, size_t why_size);
+int __wrap_signatures_verify(struct signatures *signatures, const uint8_t *area, size_t size,
+			     const uint8_t *table, size_t table_size, char *why, size_t why_size);
 
 static uint64_t waited_ns;
 
@@ -40,6 +52,29 @@ static uint64_t now_ns(void)
 bool __wrap_kvm_arch_has_virtualization(void)
 {
 	return true;
+}
+
+static bool unchecked(void)
+{
+	return getenv("UNCHECKED") != NULL;
+}
+
+int __wrap_hashtree_check_chunk(const struct hashtree *tree, uint64_t index, const uint8_t *data)
+{
+	return unchecked() ? 0 : __real_hashtree_check_chunk(tree, index, data);
+}
+
+int __wrap_hashtree_check_range(const struct hashtree *tree, const uint8_t *data, uint64_t offset,
+				uint64_t size, uint64_t *bad)
+{
+	return unchecked() ? 0 : __real_hashtree_check_range(tree, data, offset, size, bad);
+}
+
+int __wrap_signatures_verify(struct signatures *signatures, const uint8_t *area, size_t size,
+			     const uint8_t *table, size_t table_size, char *why, size_t why_size)
+{
+	return unchecked() ? 0 : __real_signatures_verify(signatures, area, size, table, table_size,
+							  why, why_size);
 }
 
 int __wrap_kernel_inflate_finish(struct inflation *inflation)
