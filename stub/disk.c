@@ -66,7 +66,7 @@ static int check_chunk(struct disk *disk, uint64_t index)
 	return -EIO;
 }
 
-/* Bytes that were checked before go straight from the file to @size bytes of the vector from @skip on. */
+/* What was checked before goes from the file straight to @size bytes of the vector from @skip on. */
 static int read_checked(const struct disk *disk, uint64_t position, const struct iovec *iov,
 			unsigned count, uint64_t skip, uint64_t size)
 {

@@ -34,9 +34,9 @@ $(FUZZ_OUT)/$(1): $(FUZZ_OUT)/$(1).o $(filter-out $(FUZZ_OUT)/libsodium.o,$(pats
 endef
 $(foreach name,$(FUZZ_TARGETS),$(eval $(call FUZZ_PROGRAM,$(name))))
 
-$(FUZZ_OUT)/make-seeds: tests/fuzz/seeds.c $(FUZZ_OUT)/zstd.o $(UNIT_OUT)/libsodium.o
+$(FUZZ_OUT)/make-seeds: tests/fuzz/seeds.c stub/format.h $(wildcard tests/c/*.h) $(FUZZ_OUT)/zstd.o $(UNIT_OUT)/libsodium.o
 	$(FUZZ_CC) $(C_WARNINGS) -D_GNU_SOURCE -Istub -Itests/c -I$(ZSTD) -I$(SODIUM_INCLUDE) \
-		-pthread -Wl,--gc-sections $^ -o $@
+		-pthread -Wl,--gc-sections $(filter-out %.h,$^) -o $@
 
 $(FUZZ_OUT)/seeds: $(FUZZ_OUT)/make-seeds
 	rm -rf $@
