@@ -78,6 +78,7 @@ struct key {
 	struct reader	blob;
 	const uint8_t	*point;
 	struct reader	application;	/* of a hardware key */
+	bool		is_certificate;	/* of a type that is not known */
 };
 
 static bool is_type_name(const struct reader *name)
@@ -100,6 +101,7 @@ static struct key read_key(struct reader blob)
 
 	if (!is_type_name(&name))
 		return key;
+	key.is_certificate = memmem(name.bytes, name.size, "-cert-v", 7) != NULL;
 	if (type != KEY_UNKNOWN) {
 		struct reader point = take_string(&blob);
 
@@ -235,6 +237,14 @@ static int verify_raw(const struct key *key, struct reader signature, struct mes
 						   key->point) == 0 ? 0 : -EBADMSG;
 }
 
+/* Is the string that @signature starts with the name of a type that we verify? */
+static bool is_known_type(struct reader signature)
+{
+	struct reader name = take_string(&signature);
+
+	return is_text(&name, ED25519) || is_text(&name, SK_ED25519);
+}
+
 static int verify_blob(struct signatures *signatures, struct reader blob,
 		       const struct payload *payload, char *why, size_t why_size)
 {
@@ -253,6 +263,9 @@ static int verify_blob(struct signatures *signatures, struct reader blob,
 	    key.type == KEY_MALFORMED || !compose(&message, payload, &hash_name))
 		return COMPLAIN("a signature is malformed");
 	if (key.type == KEY_UNKNOWN) {
+		/* Or is it one of ours with a damaged name? */
+		if (!key.is_certificate && is_known_type(signature))
+			return COMPLAIN("a signature is malformed: its key is of another type");
 		signatures->unknown++;
 		return 0;
 	}

@@ -115,6 +115,43 @@ static void test_bad_one_beside_good_ones(void)
 	CHECK(strstr(why, SAMPLE_SK_FINGERPRINT));
 }
 
+/* No key of another type makes signatures of this one: it is ours with a damaged name. */
+static void test_damaged_key_type_beside_a_good_one(void)
+{
+	begin();
+	ADD(sample_sk);
+	size_t second = area_size;
+
+	ADD(sample_ed25519);
+	area[second + sizeof(struct format_signature) + 18] ^= 1;
+	CHECK_INT(verify(), -EINVAL);
+	CHECK(strstr(why, "of another type"));
+	area[second + sizeof(struct format_signature) + 18] ^= 1;
+	CHECK_INT(verify(), 0);
+}
+
+/* A certificate's key, whose signatures are of its plain type: unknown, and no harm. */
+static void test_certificate_beside_a_good_one(void)
+{
+	static const char name[] = "ssh-ed25519-cert-v01@openssh.com";
+	const size_t at = 14, plain = 11;	/* of the key's type in the blob */
+	uint8_t blob[sizeof(sample_ed25519) + sizeof(name) - 1 - 11];
+
+	memcpy(blob, sample_ed25519, at);
+	blob[at - 4 + 3] = (uint8_t)(51 + sizeof(name) - 1 - plain);	/* the key grows … */
+	memcpy(blob + at, sample_ed25519 + at, 4);
+	blob[at + 3] = sizeof(name) - 1;				/* … by its type */
+	memcpy(blob + at + 4, name, sizeof(name) - 1);
+	memcpy(blob + at + 4 + sizeof(name) - 1, sample_ed25519 + at + 4 + plain,
+	       sizeof(sample_ed25519) - at - 4 - plain);
+	begin();
+	ADD(blob);
+	ADD(sample_sk);
+	CHECK_INT(verify(), 0);
+	CHECK_INT(signatures.count, 1);
+	CHECK_INT(signatures.unknown, 1);
+}
+
 static void test_other_namespace(void)
 {
 	begin();
@@ -242,6 +279,8 @@ int main(void)
 	CHECK_RUN(test_several);
 	CHECK_RUN(test_only_unknown);
 	CHECK_RUN(test_bad_one_beside_good_ones);
+	CHECK_RUN(test_damaged_key_type_beside_a_good_one);
+	CHECK_RUN(test_certificate_beside_a_good_one);
 	CHECK_RUN(test_other_namespace);
 	CHECK_RUN(test_other_file);
 	CHECK_RUN(test_every_flipped_bit);
