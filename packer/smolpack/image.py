@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from smolpack import artifact, sections
-from smolpack.errors import FormatError, RootfsError
+from smolpack.errors import FormatError, OutputError, RootfsError
 from smolpack.format import SectionType
 from smolpack.rootfs import MAX_MESSAGES, find_tool
 from smolpack.sources.base import CHUNK
@@ -190,7 +190,11 @@ def opened(path: Path) -> Iterator[Image]:
     system can), because the tools read an image from a file's start."""
     with tempfile.TemporaryFile() as copy:
         with artifact.opened(path) as (file, contents):
-            sections.copy(file, contents.section(SectionType.ROOTFS), copy)
+            try:
+                sections.copy(file, contents.section(SectionType.ROOTFS), copy)
+            except OutputError as error:
+                place = tempfile.gettempdir()
+                raise OutputError(f"{place}: {error}; TMPDIR names another place") from error
         yield Image(copy)
 
 

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from smolpack import artifact, hashtree
 from smolpack.artifact import Section
-from smolpack.errors import FormatError
+from smolpack.errors import FormatError, OutputError
 
 
 def read(file: BinaryIO, section: Section) -> bytes:
@@ -16,10 +16,18 @@ def read(file: BinaryIO, section: Section) -> bytes:
 
 
 def copy(file: BinaryIO, section: Section, out: BinaryIO) -> None:
-    """A section of any size, to `out`'s position; raises FormatError when it is damaged, `out`
-    then holds nothing of use."""
-    _check(section, _each(file, section, out.write))
-    out.flush()
+    """A section of any size, to `out`'s position; raises FormatError when it is damaged, and
+    OutputError when there is no room; `out` then holds nothing of use."""
+
+    def put(piece: bytes) -> None:
+        try:
+            out.write(piece)
+            out.flush()
+        except OSError as error:
+            name = section.type.name.lower()
+            raise OutputError(f"cannot write the {name} section: {error.strerror}") from error
+
+    _check(section, _each(file, section, put))
 
 
 def _each(file: BinaryIO, section: Section, take: Callable[[bytes], object]) -> Iterator[bytes]:

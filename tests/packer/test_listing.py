@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,9 +81,8 @@ def test_what_is_not_there(arguments: list[str], message: str, cli: Cli, machine
     assert message in failure(cli(*(word.format(machine) for word in arguments)))
 
 
-def test_a_reader_that_leaves_early(cli: Cli, machine: Path) -> None:
-    done = cli("ls", machine, "/usr/bin/dash")
-    assert done.stdout == b"/usr/bin/dash\n"
+def test_one_file(cli: Cli, machine: Path) -> None:
+    assert lines(cli, machine, "/usr/bin/dash") == ["/usr/bin/dash"]
 
 
 @pytest.mark.parametrize("command", [["ls"], ["cat", "/etc/motd"]])
@@ -105,3 +106,21 @@ def test_names_that_lead_elsewhere_are_left_out(cli: Cli, tree: Path, tmp_path: 
     done = cli("ls", rename(machine, b"zz", b"..", tmp_path / "up.vm"))
     assert done.stdout.decode().splitlines() == ["/bin", "/etc", "/usr"]
     assert b"smolpack: warning: sqfs2tar: Found a file named '..', skipping." in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["info"], ["ls"], ["cat", "/etc/motd"], ["sbom"], ["extract", "--tar", "-"]],
+)
+def test_output_that_cannot_be_written(arguments: list[str], cli: Cli, machine: Path) -> None:
+    command = [*cli.argv, arguments[0], str(machine), *arguments[1:]]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"smolpack: error: standard output: No space left on device\n"
+
+
+def test_no_room_for_a_copy(cli: Cli, machine: Path) -> None:
+    limit = (16, 16)
+    done = cli("ls", machine, preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    assert "cannot write the rootfs section: File too large; TMPDIR names" in failure(done)

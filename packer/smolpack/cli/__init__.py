@@ -78,6 +78,11 @@ def main() -> NoReturn:
     except SmolpackError as error:
         typer.echo(f"smolpack: error: {printable(str(error))}", err=True)
         sys.exit(EXIT_CODES.get(type(error), EXIT_FAILURE))
+    except OSError as error:
+        # What files do is told by those who know them; standard output is left.
+        place = error.filename or "standard output"
+        typer.echo(f"smolpack: error: {place}: {error.strerror}", err=True)
+        sys.exit(EXIT_FAILURE)
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGINT)
     sys.exit(0)

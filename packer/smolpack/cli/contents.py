@@ -89,6 +89,7 @@ def cat(
     with image.opened(file) as root:
         if not json:
             listing.cat(root, path, sys.stdout.buffer)
+            sys.stdout.flush()
             return
         content = io.BytesIO()
         listing.cat(root, path, content)
@@ -171,11 +172,12 @@ def sbom(file: File) -> None:
     from smolpack.format import SectionType
 
     with artifact.opened(file) as (packed, contents):
-        for section in contents.sections:
-            if section.type == SectionType.SBOM:
-                sys.stdout.buffer.write(sections.read(packed, section))
-                return
-    raise OutputError(f"{file} has no bill of materials: it was made with --no-sbom")
+        found = [section for section in contents.sections if section.type == SectionType.SBOM]
+        if not found:
+            raise OutputError(f"{file} has no bill of materials: it was made with --no-sbom")
+        document = sections.read(packed, found[0])
+    sys.stdout.buffer.write(document)
+    sys.stdout.flush()
 
 
 def rebuild(

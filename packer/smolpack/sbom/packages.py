@@ -17,6 +17,7 @@ from smolpack.sbom.stanzas import Stanza, first, stanzas
 
 MAX_DATABASE = 64 << 20
 MAX_PACKAGES = 20_000
+MAX_DATABASES = 10_000
 # Headers stand first in a Python package's metadata, a description of any length behind them.
 MAX_METADATA = 64 << 10
 
@@ -52,7 +53,10 @@ def take_inventory(image: Image) -> Inventory:
         if kind.pattern.fullmatch(path)
     ]
     found.distribution = _distribution(image)
-    for path, kind in sorted(databases, key=lambda database: database[0]):
+    if len(databases) > MAX_DATABASES:
+        found.warnings.append(f"only the first {MAX_DATABASES} package databases were read")
+    databases.sort(key=lambda database: database[0])
+    for path, kind in databases[:MAX_DATABASES]:
         try:
             data = image.read(path, kind.limit + 1)
             if len(data) > kind.limit and kind.whole:
