@@ -47,15 +47,24 @@ static inline void guest_interrupt(struct virtio_device *device, unsigned index)
 	(void)index;
 }
 
-static inline void guest_open(struct fake_guest *guest)
+/* A new device, and rings in RAM that is there already. */
+static inline void guest_begin(struct fake_guest *guest)
 {
-	*guest = (struct fake_guest){ .window = 1u << 20 };
+	guest->window = 1u << 20;
+	guest->consumed = 0;
+	guest->vsock = (struct vsock){ 0 };
 	vsock_init(&guest->vsock);
 	guest->vsock.device.interrupt = guest_interrupt;
-	driver_open(&guest->rx, GUEST_QUEUE_SIZE);
-	driver_open(&guest->tx, GUEST_QUEUE_SIZE);
 	driver_enable(&guest->rx, &guest->vsock.device.queues[GUEST_RX], 0);
 	driver_enable(&guest->tx, &guest->vsock.device.queues[GUEST_TX], 0);
+}
+
+static inline void guest_open(struct fake_guest *guest)
+{
+	*guest = (struct fake_guest){ .window = 0 };
+	driver_open(&guest->rx, GUEST_QUEUE_SIZE);
+	driver_open(&guest->tx, GUEST_QUEUE_SIZE);
+	guest_begin(guest);
 }
 
 static inline void guest_close(struct fake_guest *guest)

@@ -63,7 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	piece = data[0] + 1u;
 	memset(&control, 0, sizeof(control));
-	guest_open(&guest);
+	if (guest.rx.ram)
+		guest_begin(&guest);
+	else
+		guest_open(&guest);
 	MUST(control_init(&control, &guest.vsock, &run, records, sizeof(records), &hooks, NULL) == 0);
 	guest_post(&guest, GUEST_QUEUE_SIZE);
 	guest_say(&guest, PROTO_PORT_CONTROL, OP_REQUEST);
@@ -74,6 +77,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			guest_post(&guest, 1);
 	}
 	free(control.outgoing);
-	guest_close(&guest);
 	return 0;
 }
