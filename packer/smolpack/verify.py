@@ -23,7 +23,9 @@ from smolsign import (
     TrustStore,
     UnknownKeyTypeError,
 )
+from smolsign.keys import KEY_TYPES
 from smolsign.trust import SYSTEM_FILE
+from smolsign.wire import Reader, WireError
 
 NAMESPACE = layout.NAMESPACE.decode()
 
@@ -227,9 +229,23 @@ def _check_signature(
         key = signature.public_key
         signature.verify(contents.payload(stored.time), NAMESPACE)
     except UnknownKeyTypeError as error:
+        if _is_of_known_type(signature):
+            problem = "malformed signature: its key is of another type"
+            return SignatureResult(stored, State.BAD, key, problem=problem)
         return SignatureResult(stored, State.UNKNOWN, key, problem=str(error))
     except SignatureError as error:
         return SignatureResult(stored, State.BAD, key, problem=str(error))
     entries = trusted.find(key, NAMESPACE)
     names = tuple(dict.fromkeys(entry.principals for entry in entries))
     return SignatureResult(stored, State.VALID, key, names)
+
+
+def _is_of_known_type(signature: Signature) -> bool:
+    """Whether it would be one that can be checked, had its key not another type: a changed byte
+    must not make a signature one that does no harm. (Certificates sign with the type of their
+    key.)"""
+    try:
+        kind = Reader(signature.signature).text()
+    except WireError:
+        return False
+    return kind in KEY_TYPES and "-cert-v" not in signature.public_key.type

@@ -197,6 +197,20 @@ def test_signatures_of_keys_that_nobody_can_check_do_no_harm() -> None:
     assert "no signature that can be checked" in refusal(with_signatures(unknown))
 
 
+def test_a_changed_key_type_is_bad_not_unknown() -> None:
+    blob = FOUND.signatures[0].blob.replace(b"ssh-ed25519", b"ssh-ed25518", 1)
+    changed = dataclasses.replace(FOUND.signatures[0], blob=blob)
+    assert "its key is of another type" in refusal(with_signatures(*FOUND.signatures, changed))
+
+
+def test_every_byte_of_a_second_signature() -> None:
+    data = make(signers=[SIGNER, FixedSigner(2)])
+    judge(data)
+    first = len(FOUND.signatures[0].blob) + 16
+    for offset in range(SIGNATURES + first + -first % 8, len(data)):
+        refusal(replaced(data, slice(offset, offset + 1), bytes([data[offset] ^ 1])))
+
+
 def test_a_stranger_signs_a_changed_file() -> None:
     forged = make({SectionType.INITRAMFS: b"070702"}, [FixedSigner(9)])
     judge(forged, any_key=True)
