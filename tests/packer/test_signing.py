@@ -438,7 +438,7 @@ def test_an_agent_that_refuses(
 
 @pytest.mark.parametrize(
     "command",
-    ["verify", "sign", "key generate", "trust add", "trust list", "trust remove"],
+    ["verify", "sign", "key", "key generate", "trust", "trust add", "trust list", "trust remove"],
 )
 def test_help_shows_an_example(command: str, cli: Cli) -> None:
     done = cli(*command.split(), "--help")

@@ -56,8 +56,12 @@ _ADD_EXAMPLES = """Examples:
 _LIST_EXAMPLES = "Example:\n\n\b\n  smolpack trust list\n"
 _REMOVE_EXAMPLES = "Example:\n\n\b\n  smolpack trust remove alice@example.com\n"
 
-key_app = typer.Typer(help="Make keys to sign with.", no_args_is_help=True)
-trust_app = typer.Typer(help="Say whose signatures count.", no_args_is_help=True)
+key_app = typer.Typer(
+    help="Make keys to sign with.", epilog=_GENERATE_EXAMPLES, no_args_is_help=True
+)
+trust_app = typer.Typer(
+    help="Say whose signatures count.", epilog=_ADD_EXAMPLES, no_args_is_help=True
+)
 
 # More than a payload or an armored signature can have, in bytes.
 _MAX_PIECE = 256 << 10
