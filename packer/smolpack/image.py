@@ -188,7 +188,8 @@ def opened(path: Path) -> Iterator[Image]:
     """The root file system of a packed machine, checked against the file's table; raises
     FormatError naming `path`. It is copied to a temporary file (blocks are shared where the file
     system can), because the tools read an image from a file's start."""
-    with tempfile.TemporaryFile() as copy:
+    # Without a buffer, which closing would try to write once more when there is no room.
+    with tempfile.TemporaryFile(buffering=0) as copy:
         with artifact.opened(path) as (file, contents):
             try:
                 sections.copy(file, contents.section(SectionType.ROOTFS), copy)

@@ -20,8 +20,10 @@ def copy(file: BinaryIO, section: Section, out: BinaryIO) -> None:
     OutputError when there is no room; `out` then holds nothing of use."""
 
     def put(piece: bytes) -> None:
+        rest = memoryview(piece)
         try:
-            out.write(piece)
+            while rest:
+                rest = rest[out.write(rest) :]
             out.flush()
         except OSError as error:
             name = section.type.name.lower()
