@@ -32,6 +32,12 @@ static int reopen(int fd, bool writing)
 	return open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/*
+ * A pipe that holds several packets of the guest: one wake-up of its reader serves them all.
+ * Where the kernel refuses, it stays as it is.
+ */
+#define PIPE_SIZE	(1 << 20)
+
 void host_stream_open(struct host_stream *stream, int fd, bool writing)
 {
 	struct stat status;
@@ -44,6 +50,8 @@ void host_stream_open(struct host_stream *stream, int fd, bool writing)
 	} else if (S_ISFIFO(status.st_mode) || isatty(fd)) {
 		int own = reopen(fd, writing);
 
+		if (writing && fcntl(fd, F_GETPIPE_SZ) < PIPE_SIZE)
+			fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);	/* a terminal says no to both */
 		if (own >= 0)
 			stream->fd = own;
 		else
