@@ -47,3 +47,11 @@ class OutputError(SmolpackError):
 
 class RunError(SmolpackError):
     """The packed machine cannot be started."""
+
+
+class ImageError(SmolpackError):
+    """The container image cannot be found or read, is damaged, or is for another platform."""
+
+
+class RegistryError(ImageError):
+    """A registry, or the way to it, refused or failed."""
