@@ -1,11 +1,14 @@
 """The config section: run defaults and provenance as `key=value` NUL records."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smolpack import format as layout
 from smolpack.errors import FormatError, SpecError
 from smolpack.spec import RunDefaults
+
+_REPEATED = ("entrypoint", "cmd", "env", "label", "exposed-port", "volume", "shell")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +17,10 @@ class Config:
 
     `kernel_config` and `source` are SHA-256 in hexadecimal: of the kernel's configuration and
     of the tar stream that the root file system was made from; `source_size` is that stream's
-    size in bytes. `date` is the SOURCE_DATE_EPOCH that was set. `tool` names the programs that
-    made the file. Nothing depends on when or where it was made.
+    size in bytes. `image` is the reference of the container image that the stream was made from,
+    `image_digest` its digest, `smolfile` a JSON object: what a Smolfile asks for and nothing here
+    does yet. `date` is the SOURCE_DATE_EPOCH that was set. `tool` names the programs that made the
+    file. Nothing depends on when or where it was made.
     """
 
     run: RunDefaults
@@ -23,6 +28,9 @@ class Config:
     kernel_config: str | None = None
     source: str | None = None
     source_size: int | None = None
+    image: str | None = None
+    image_digest: str | None = None
+    smolfile: str | None = None
     date: int | None = None
     tool: str | None = None
 
@@ -45,7 +53,7 @@ def decode(data: bytes) -> Config:
     """The inverse of encode(). Keys that this version does not know are left out; raises
     FormatError for anything malformed."""
     single: dict[str, str] = {}
-    repeated: dict[str, list[str]] = {"entrypoint": [], "cmd": [], "env": [], "label": []}
+    repeated: dict[str, list[str]] = {key: [] for key in _REPEATED}
     if len(data) > layout.MAX_CONFIG:
         raise FormatError("damaged: the config section is too large")
     if data and not data.endswith(b"\0"):
@@ -74,6 +82,11 @@ def decode(data: bytes) -> Config:
             cpus=_number(single, "cpus"),
             memory=_number(single, "mem"),
             name=single.get("name"),
+            stop_signal=_number(single, "stop-signal") if "stop-signal" in single else None,
+            exposed_ports=tuple(repeated["exposed-port"]),
+            volumes=tuple(repeated["volume"]),
+            healthcheck=single.get("healthcheck"),
+            shell=tuple(repeated["shell"]),
         )
     except SpecError as error:
         raise FormatError(f"damaged: the config section says {error}") from error
@@ -83,6 +96,9 @@ def decode(data: bytes) -> Config:
         kernel_config=single.get("kernel-config"),
         source=single.get("source"),
         source_size=_number(single, "source-size") if "source-size" in single else None,
+        image=single.get("image"),
+        image_digest=single.get("image-digest"),
+        smolfile=_object(single, "smolfile") if "smolfile" in single else None,
         date=_number(single, "date") if "date" in single else None,
         tool=single.get("tool"),
     )
@@ -101,10 +117,18 @@ def _records(config: Config) -> Iterator[tuple[str, str]]:
         ("cpus", run.cpus),
         ("mem", run.memory),
         ("label", run.labels),
+        ("stop-signal", run.stop_signal),
+        ("exposed-port", run.exposed_ports),
+        ("volume", run.volumes),
+        ("healthcheck", run.healthcheck),
+        ("shell", run.shell),
         ("kernel-version", config.kernel_version),
         ("kernel-config", config.kernel_config),
         ("source", config.source),
         ("source-size", config.source_size),
+        ("image", config.image),
+        ("image-digest", config.image_digest),
+        ("smolfile", config.smolfile),
         ("date", config.date),
         ("tool", config.tool),
     )
@@ -125,3 +149,14 @@ def _number(records: dict[str, str], key: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise FormatError(f"damaged: the config section's {key!r} is not a number")
     return int(text)
+
+
+def _object(records: dict[str, str], key: str) -> str:
+    text = _required(records, key)
+    try:
+        good = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        good = False
+    if not good:
+        raise FormatError(f"damaged: the config section's {key!r} is not a JSON object")
+    return text

@@ -40,6 +40,9 @@ def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifa
                 kernel_config=parts.kernel_config,
                 source=packed.source_digest,
                 source_size=packed.source_size,
+                image=spec.image,
+                image_digest=spec.image_digest,
+                smolfile=spec.smolfile,
                 date=source_date(),
                 tool=tools(),
             )

@@ -11,7 +11,8 @@ from pathlib import Path
 from smolpack import assets, policy, rootfs
 from smolpack.errors import SmolpackError
 from smolpack.format import Arch
-from smolpack.spec import DEFAULT_MEMORY, format_size
+from smolpack.spec import DEFAULT_MEMORY
+from smolpack.values import format_size
 
 QEMU = "qemu-system-x86_64"
 _KVM = Path("/dev/kvm")

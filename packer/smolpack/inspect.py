@@ -10,8 +10,8 @@ from smolpack import format as layout
 from smolpack.artifact import Artifact, Section
 from smolpack.config import Config
 from smolpack.format import SectionType
-from smolpack.spec import format_size
 from smolpack.text import printable, show_time
+from smolpack.values import format_size, signal_name
 from smolpack.verify import SignatureResult
 
 # Digits of a hash that tell it from others to the eye.
@@ -69,6 +69,14 @@ def as_json(info: Info) -> str:
         "cpus": run.cpus,
         "memory": run.memory,
         "labels": run.labels,
+        "stop_signal": run.stop_signal,
+        "exposed_ports": run.exposed_ports,
+        "volumes": run.volumes,
+        "healthcheck": None if run.healthcheck is None else json.loads(run.healthcheck),
+        "shell": run.shell,
+        "image": info.config.image,
+        "image_digest": info.config.image_digest,
+        "smolfile": None if info.config.smolfile is None else json.loads(info.config.smolfile),
         "kernel_version": info.config.kernel_version,
         "kernel_config_sha256": info.config.kernel_config,
         "kernel_image_size": info.kernel_image_size,
@@ -110,6 +118,14 @@ def as_text(info: Info) -> str:
         ("cpus", str(run.cpus)),
         ("memory", format_size(run.memory)),
         *(("label", label) for label in run.labels),
+        ("stop signal", None if run.stop_signal is None else signal_name(run.stop_signal)),
+        *(("port", port) for port in run.exposed_ports),
+        *(("volume", volume) for volume in run.volumes),
+        ("healthcheck", run.healthcheck),
+        ("shell", _words(run.shell)),
+        ("not yet here", info.config.smolfile and f"Smolfile asks for {info.config.smolfile}"),
+        ("image", info.config.image),
+        ("", info.config.image_digest),
         ("source", info.config.source and f"sha256 {info.config.source}"),
         ("", None if info.config.date is None else f"dated {show_time(info.config.date)}"),
         ("made by", info.config.tool),

@@ -1,23 +1,16 @@
 """What the user asked for: frozen dataclasses that are valid once they exist."""
 
-import json
-import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from smolpack import values
 from smolpack.errors import SpecError
+from smolpack.values import MAX_CPUS, MAX_MEMORY, MIN_MEMORY, format_size
+from smolpack.values import parse_size as parse_size
 
-MIN_MEMORY = 32 << 20
 DEFAULT_MEMORY = 512 << 20
-MAX_MEMORY = 1 << 46
-MAX_CPUS = 32
 DEFAULT_HOSTNAME = "smolpack"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-_SIZE = re.compile(r"([0-9]{1,18})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
-_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*", re.ASCII)
-_USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +19,10 @@ class RunDefaults:
 
     argv is `entrypoint` + (arguments given at run time, or `cmd`). `env` and `labels` hold
     NAME=value strings, `user` is U[:G] (names or numbers), `workdir` an absolute path in the
-    guest, `memory` is in bytes. Raises SpecError for a value that no machine could run with.
+    guest, `memory` is in bytes. `stop_signal` is a number in the guest, `exposed_ports` are like
+    `80/tcp`, `volumes` absolute paths that are meant for data, `healthcheck` a JSON object as
+    container images have it, `shell` the words that a command line is given to. Raises SpecError
+    for a value that no machine could run with.
     """
 
     entrypoint: tuple[str, ...] = ()
@@ -39,29 +35,46 @@ class RunDefaults:
     memory: int = DEFAULT_MEMORY
     name: str | None = None
     labels: tuple[str, ...] = ()
+    stop_signal: int | None = None
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    healthcheck: str | None = None
+    shell: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_assignments("--env", self.env)
-        _check_assignments("--label", self.labels)
+        self._check_size()
+        values.check_hostname("--hostname", self.hostname)
+        if self.user is not None:
+            values.check_user("--user", self.user)
+        if self.stop_signal is not None:
+            values.parse_signal("--stop-signal", str(self.stop_signal))
+        check = self.healthcheck
+        if check is not None and values.parse_healthcheck("--healthcheck", check) != check:
+            raise SpecError("--healthcheck: not in the one form that is packed")
+        workdir = () if self.workdir is None else (self.workdir,)
+        for option, texts, check_one in (
+            ("--env", self.env, values.check_assignment),
+            ("--label", self.labels, values.check_assignment),
+            ("--workdir", workdir, values.check_path),
+            ("--volume", self.volumes, values.check_path),
+            ("--expose", self.exposed_ports, values.parse_port),
+        ):
+            for text in texts:
+                check_one(option, text)
+        words = (*self.entrypoint, *self.cmd, *self.shell)
+        words += (*self.env, *self.labels, *workdir, *self.volumes, self.name or "")
+        if any("\0" in word for word in words):
+            raise SpecError("a NUL byte cannot be part of an argument, a variable or a path")
+        if "" in (self.argv0, self.name):
+            raise SpecError("the program to run and --name must not be empty")
+
+    def _check_size(self) -> None:
         if not 1 <= self.cpus <= MAX_CPUS:
             raise SpecError(f"--cpus {self.cpus}: a machine has 1 to {MAX_CPUS} CPUs")
         if self.memory < MIN_MEMORY:
             raise SpecError(f"--mem {format_size(self.memory)}: a machine needs at least 32M")
         if self.memory > MAX_MEMORY:
             raise SpecError(f"--mem {format_size(self.memory)}: more than any host can have")
-        if self.workdir is not None and not self.workdir.startswith("/"):
-            raise SpecError(f"--workdir {self.workdir!r}: must be an absolute path in the machine")
-        if self.user is not None and not _USER.fullmatch(self.user):
-            raise SpecError(f"--user {self.user!r}: expected USER or USER:GROUP, names or numbers")
-        if len(self.hostname) > 64 or not _HOSTNAME.fullmatch(self.hostname):
-            raise SpecError(
-                f"--hostname {self.hostname!r}: up to 64 letters, digits, dots and inner hyphens"
-            )
-        texts = (*self.entrypoint, *self.cmd, *self.env, *self.labels, self.workdir, self.name)
-        if any("\0" in text for text in texts if text is not None):
-            raise SpecError("a NUL byte cannot be part of an argument, a variable or a path")
-        if "" in (self.argv0, self.name):
-            raise SpecError("the program to run and --name must not be empty")
 
     @property
     def argv0(self) -> str | None:
@@ -81,50 +94,16 @@ class RunDefaults:
 @dataclass(frozen=True, kw_only=True)
 class CreateSpec:
     """One `create`: the target, the run defaults, unless the packaged one, the kernel (an
-    uncompressed ELF vmlinux), and whether a bill of materials is made."""
+    uncompressed ELF vmlinux), and whether a bill of materials is made.
+
+    `image` is the reference of the container image that the files came from, `image_digest` its
+    digest, `smolfile` a JSON object: what a Smolfile asks for and nothing here does yet.
+    """
 
     out: Path
     run: RunDefaults
     kernel: Path | None = None
     sbom: bool = True
-
-
-def parse_size(option: str, text: str) -> int:
-    """Bytes meant by `512M`, `2G`, `1GiB`, `65536`: powers of 1024, no unit means bytes."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise SpecError(f"{option} {text!r}: expected a number and K, M, G or T, like 512M")
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
-
-
-def format_size(size: int) -> str:
-    """The shortest exact way to write a size that parse_size() reads back."""
-    for unit, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
-        if size and size % (1 << shift) == 0:
-            return f"{size >> shift}{unit}"
-    return str(size)
-
-
-def parse_command(option: str, text: str) -> tuple[str, ...]:
-    """Words of a command: a JSON array of strings when it starts with `[`, else split as a
-    POSIX shell would (no expansion)."""
-    if text.lstrip().startswith("["):
-        try:
-            words = json.loads(text)
-        except ValueError as error:
-            raise SpecError(f"{option} {text!r}: not a JSON array: {error}") from error
-        if not all(isinstance(word, str) for word in words):
-            raise SpecError(f"{option} {text!r}: every element of the array must be a string")
-    else:
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            raise SpecError(f"{option} {text!r}: {error}") from error
-    return tuple(words)
-
-
-def _check_assignments(option: str, assignments: tuple[str, ...]) -> None:
-    for assignment in assignments:
-        name, separator, _ = assignment.partition("=")
-        if not name or not separator:
-            raise SpecError(f"{option} {assignment!r}: expected NAME=value")
+    image: str | None = None
+    image_digest: str | None = None
+    smolfile: str | None = None

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smolpack.errors import SpecError
-from smolpack.spec import (
-    DEFAULT_HOSTNAME,
-    DEFAULT_MEMORY,
-    CreateSpec,
-    RunDefaults,
-    format_size,
-    parse_command,
-    parse_size,
-)
+from smolpack.spec import DEFAULT_HOSTNAME, DEFAULT_MEMORY, CreateSpec, RunDefaults
+from smolpack.values import format_size, parse_command, parse_size
 
 if TYPE_CHECKING:
     from smolpack.sources.base import Source
