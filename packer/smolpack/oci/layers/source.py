@@ -1,0 +1,197 @@
+"""Layers as a source: one tar stream of what wins, read from the layers in two passes.
+
+The first pass reads headers into a tree; the second streams the members that the tree still names.
+Nothing is unpacked, and memory holds names, no content and no attributes.
+"""
+
+import logging
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from tarfile import BLOCKSIZE, DIRTYPE, SYMTYPE
+
+from smolpack.errors import ImageError
+from smolpack.oci.base import Layer
+from smolpack.oci.layers import headers, sparse
+from smolpack.oci.layers.members import Member, Members, shown
+from smolpack.oci.layers.tree import Directory, Entry, Symlink, Tree
+from smolpack.sources.base import Advance, ByteSink
+
+_log = logging.getLogger(__name__)
+
+# squashfs has no place for other namespaces; an SELinux label belongs to the machine it came from.
+_XATTR_NAMESPACES = (b"user.", b"trusted.", b"security.")
+_XATTR_LEFT_OUT = b"security.selinux"
+_ACL = b"system.posix_acl_"
+
+_ZEROS = bytes(1 << 16)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image may take before it counts as a decompression bomb: `size`, the bytes of all
+    its layers uncompressed and of the holes in their files; `entries`, the members of all its
+    layers and the directories that they imply."""
+
+    size: int = 64 << 30
+    entries: int = 1_000_000
+
+
+class LayersSource:
+    """Streams the tree that layers, lowest first, make together (OCI image-spec, "Image Layer
+    Filesystem Changeset"): with owners, modes, times (whole seconds), hard links, extended
+    attributes, device nodes and holes. Directories that no layer describes are left to tar2sqfs."""
+
+    def __init__(self, layers: Sequence[Layer], limits: Limits | None = None) -> None:
+        self._layers = layers
+        self._limits = limits or Limits()
+        self._acls = 0
+
+    def size(self) -> int:
+        """Bytes of the layers as stored, twice: each is read two times."""
+        return 2 * sum(layer.size for layer in self._layers)
+
+    def write(self, sink: ByteSink, advance: Advance) -> None:
+        """See Source.write(); raises ImageError naming the layer."""
+        survey = _Survey(self._limits)
+        for layer in self._layers:
+            survey.read(layer, advance)
+        self._acls = 0
+        for layer, (first, entries) in zip(self._layers, survey.winners(), strict=True):
+            progress = _Progress(advance)
+            if entries:
+                with layer.open(progress) as stream:
+                    self._stream(layer, Members(stream, layer.name), first, entries, sink)
+            advance(layer.size - progress.done)  # the rest of it is not needed
+        sink.write(bytes(2 * BLOCKSIZE))
+        if self._acls:
+            _log.warning("POSIX ACLs of %d files left out: squashfs cannot hold them", self._acls)
+
+    def _stream(
+        self, layer: Layer, members: Members, first: int, entries: list[Entry], sink: ByteSink
+    ) -> None:
+        """Writes the members of a layer, numbered from `first`, that have names."""
+        numbered = enumerate(members, first)
+        for wanted, group in groupby(entries, key=_member):
+            names = list(group)
+            member = next((member for number, member in numbered if number == wanted), None)
+            if member is None or not _is_of(member, names[0]):
+                raise ImageError(f"{layer.name}: changed while it was read; try again")
+            path = names[0].path()
+            try:
+                self._write(member, path, members, sink)
+                for link in names[1:]:
+                    sink.write(headers.encode_link(member, link.path(), path))
+            except ValueError as error:
+                raise _refused(layer, member, error) from error
+
+    def _write(self, member: Member, path: bytes, members: Members, sink: ByteSink) -> None:
+        extents = member.extents
+        if extents is not None and len(extents) > sparse.MAX_STORED_EXTENTS:
+            member = member._replace(extents=None, stored=member.size)
+        sink.write(headers.encode(member, path, self._xattrs(member)))
+        if member.extents is extents:
+            for piece in members.content(member.stored):
+                sink.write(piece)
+        else:
+            assert extents is not None
+            for piece in _expanded(extents, member.size, members):
+                sink.write(piece)
+        sink.write(bytes(-member.stored % BLOCKSIZE))
+
+    def _xattrs(self, member: Member) -> dict[bytes, bytes]:
+        """What squashfs can hold of them."""
+        self._acls += any(name.startswith(_ACL) for name in member.xattrs)
+        return {
+            name: value
+            for name, value in member.xattrs.items()
+            if name.startswith(_XATTR_NAMESPACES) and name != _XATTR_LEFT_OUT
+        }
+
+
+class _Survey:
+    """The first pass: layers go in one after the other, within limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._tree = Tree()
+        self._layer = ""
+        self._size = self._count = 0
+        self._starts: list[int] = []
+
+    def read(self, layer: Layer, advance: Advance) -> None:
+        """Applies a layer to the tree."""
+        self._layer = layer.name
+        self._starts.append(self._count)
+        self._tree.begin_layer()
+        with layer.open(advance) as stream:
+            for member in Members(stream, layer.name, self._took):
+                self._took(member.size - member.stored)
+                try:
+                    self._tree.add(member, self._count)
+                except ValueError as error:
+                    raise _refused(layer, member, error) from error
+                self._count += 1
+                if self._count + self._tree.implied > self._limits.entries:
+                    raise self._too_much(f"{self._limits.entries} files and directories")
+
+    def winners(self) -> Iterator[tuple[int, list[Entry]]]:
+        """For each layer the number of its first member, and the entries that its members have,
+        in the order of their members."""
+        entries = self._tree.winners()
+        at = 0
+        for first, end in pairwise([*self._starts, self._count]):
+            stop = bisect_left(entries, end, lo=at, key=_member)
+            yield first, entries[at:stop]
+            at = stop
+
+    def _took(self, size: int) -> None:
+        self._size += max(size, 0)
+        if self._size > self._limits.size:
+            raise self._too_much(f"{self._limits.size} bytes")
+
+    def _too_much(self, limit: str) -> ImageError:
+        return ImageError(
+            f"{self._layer}: the image holds more than {limit}; is it a decompression bomb? "
+            "If you trust it, raise the limit"
+        )
+
+
+class _Progress:
+    """Passes progress on and adds it up."""
+
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
+        self.done = 0
+
+    def __call__(self, size: int) -> None:
+        self.done += size
+        self._advance(size)
+
+
+def _member(entry: Entry) -> int:
+    return entry.member
+
+
+def _is_of(member: Member, entry: Entry) -> bool:
+    """Whether it is the member that an entry was made from, as far as can be told."""
+    if isinstance(entry, Symlink):
+        return member.type == SYMTYPE and member.target == entry.target
+    return (member.type == DIRTYPE) == isinstance(entry, Directory)
+
+
+def _expanded(extents: sparse.Extents, size: int, members: Members) -> Iterator[bytes]:
+    """A sparse member's data with its holes as zeros."""
+    at = 0
+    for offset, length in (*extents, (size, 0)):
+        hole = offset - at
+        while hole:
+            yield _ZEROS[:hole]
+            hole -= min(hole, len(_ZEROS))
+        yield from members.content(length)
+        at = offset + length
+
+
+def _refused(layer: Layer, member: Member, error: ValueError) -> ImageError:
+    return ImageError(f"{layer.name}: {shown(member.name)} cannot be applied: {error}")
