@@ -3,6 +3,8 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "directory.h"
+#include "etc.h"
 #include "frame.h"
 #include "machine.h"
 #include "proto.h"
@@ -151,7 +153,19 @@ static int configure_machine(const struct proto_run *run, const struct program *
 {
 	if (machine_seed_random(run->seed, sizeof(run->seed), error))
 		return -1;
-	return program->hostname ? machine_set_hostname(program->hostname, error) : 0;
+	if (program->hostname && machine_set_hostname(program->hostname, error))
+		return -1;
+	return etc_fill("/etc", program->hostname, error);
+}
+
+static int provide_directories(const struct program *program, const struct identity *identity,
+			       struct error *error)
+{
+	for (char **volume = program->volumes; *volume; volume++)
+		if (directory_provide(*volume, "volume", identity, error))
+			return -1;
+	return program->workdir ? directory_provide(program->workdir, "working directory", identity,
+						    error) : 0;
 }
 
 /* Gives each standard descriptor the terminal or a pipe; returns the program's ends. */
@@ -183,10 +197,12 @@ static void set_defaults(struct program *program, const struct identity *identit
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char home[sizeof("HOME=") + sizeof(identity->home)];
+	const char *value = program_environment(program, "HOME");
 
 	if (!program_environment(program, "PATH"))
 		program_set_environment(program, path);
-	if (!program_environment(program, "HOME")) {
+	/* an empty one is none to container engines, too */
+	if (!value || !*value) {
 		snprintf(home, sizeof(home), "HOME=%s", identity->home);
 		program_set_environment(program, home);
 	}
@@ -265,7 +281,8 @@ static int start_program(struct error *error)
 	    records_decode((char *)agent.frame.payload + sizeof(run),
 			   agent.frame.header.size - sizeof(run), &program, error) ||
 	    configure_machine(&run, &program, error) ||
-	    user_lookup(program.user, &identity, error))
+	    user_lookup(program.user, &identity, error) ||
+	    provide_directories(&program, &identity, error))
 		return -1;
 	set_defaults(&program, &identity);
 	if (open_streams(&run, identity.uid, descriptors, error))

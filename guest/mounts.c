@@ -1,6 +1,9 @@
 /* The file systems that the program sees. */
 #include "mounts.h"
 
+#include "directory.h"
+#include "etc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -112,19 +115,14 @@ static int mount_image(struct error *error)
 	return 0;
 }
 
-/* The root directory's owner and mode are the upper layer's: make them the image's. */
+/* A directory's owner and mode are the upper layer's: make them the image's. */
 static int make_layer(struct error *error)
 {
-	struct stat status;
-
 	if (mount_on(&layer, error))
 		return -1;
-	if (stat(image.target, &status) < 0 || mkdir("/layer/work", 0755) < 0 ||
-	    mkdir("/layer/upper", 0755) < 0 ||
-	    chown("/layer/upper", status.st_uid, status.st_gid) < 0 ||
-	    chmod("/layer/upper", status.st_mode & 07777) < 0)
+	if (mkdir("/layer/work", 0755) < 0 || directory_copy(image.target, "/layer/upper") < 0)
 		return report(&layer, error);
-	return 0;
+	return etc_cover("/image/etc", "/layer/upper/etc", error);
 }
 
 int mounts_root(struct error *error)

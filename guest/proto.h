@@ -76,7 +76,8 @@ struct proto_winsize {
  * Records follow: `key=value` NUL, any number of them, the same encoding as the
  * file's config section. Keys: arg (in order, argv[0] first; the program is
  * looked up in PATH of the env records as execvp does), env (NAME=value, in order),
- * workdir, user (`name`, `uid`, either with `:group`), hostname.
+ * workdir and volume (absolute paths, made when missing; any number of volumes), user
+ * (`name`, `uid`, either with `:group`), hostname.
  */
 struct proto_run {
 	uint8_t		seed[32];	/* for the guest's random number generator */

@@ -39,6 +39,7 @@ void program_free(struct program *program)
 {
 	free(program->arguments);
 	free(program->environment);
+	free(program->volumes);
 	*program = (struct program){ 0 };
 }
 
@@ -52,8 +53,8 @@ static size_t count_records(const char *records, size_t size, const char *key)
 	return count;
 }
 
-static int decode_record(char *record, struct program *program, size_t *argument_count,
-			 struct error *error)
+static int decode_record(char *record, struct program *program, char ***argument,
+			 char ***volume, struct error *error)
 {
 	char *value = strchr(record, '=');
 	size_t length = value ? (size_t)(value - record) : 0;
@@ -64,12 +65,14 @@ static int decode_record(char *record, struct program *program, size_t *argument
 
 #define IS(key) (length == sizeof(key) - 1 && !memcmp(record, key, sizeof(key) - 1))
 	if (IS("arg")) {
-		program->arguments[(*argument_count)++] = value;
+		*(*argument)++ = value;
 	} else if (IS("env")) {
 		if (*value == '=' || !strchr(value, '='))
 			return error_set(error, ERROR_MACHINE, "environment variable \"%s\" is "
 					 "not of the form NAME=value", value);
 		program_set_environment(program, value);
+	} else if (IS("volume")) {
+		*(*volume)++ = value;
 	} else if (IS("workdir")) {
 		program->workdir = value;
 	} else if (IS("user")) {
@@ -85,7 +88,8 @@ static int decode_record(char *record, struct program *program, size_t *argument
 
 int records_decode(char *records, size_t size, struct program *program, struct error *error)
 {
-	size_t argument_count = 0, arguments, variables;
+	size_t arguments, variables;
+	char **argument, **volume;
 
 	*program = (struct program){ 0 };
 	if (!size || records[size - 1])
@@ -99,12 +103,15 @@ int records_decode(char *records, size_t size, struct program *program, struct e
 	program->arguments = calloc(arguments + 1, sizeof(char *));
 	program->environment = calloc(variables + 1, sizeof(char *));
 	program->environment_capacity = variables;
-	if (!program->arguments || !program->environment)
+	program->volumes = calloc(count_records(records, size, "volume=") + 1, sizeof(char *));
+	if (!program->arguments || !program->environment || !program->volumes)
 		return error_set(error, ERROR_MACHINE, "out of memory for the program's arguments: "
 				 "give the machine more memory");
 
+	argument = program->arguments;
+	volume = program->volumes;
 	for (char *record = records; record < records + size; record += strlen(record) + 1)
-		if (decode_record(record, program, &argument_count, error))
+		if (decode_record(record, program, &argument, &volume, error))
 			return -1;
 	return 0;
 }

@@ -13,6 +13,7 @@ struct program {
 	const char	*workdir;	/* NULL: the root directory */
 	const char	*user;		/* NULL: root */
 	const char	*hostname;	/* NULL: leave it */
+	char		**volumes;	/* directories that have to exist; ends with NULL */
 	size_t		environment_size, environment_capacity;
 };
 

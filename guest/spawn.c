@@ -89,14 +89,15 @@ static void child(const struct program *program, const struct identity *identity
 		if (dup2(descriptors[fd], fd) < 0)
 			goto failed;
 
+	/* before root's rights are gone: as with container engines, the program may begin in a
+	 * directory that its user could not enter */
+	failure->step = WORKDIR;
+	if (program->workdir && chdir(program->workdir) < 0)
+		goto failed;
+
 	machine_set_oom_score("0");
 	failure->step = USER;
 	if (become(identity) < 0)
-		goto failed;
-
-	/* as the user, who may not be allowed to enter it */
-	failure->step = WORKDIR;
-	if (program->workdir && chdir(program->workdir) < 0)
 		goto failed;
 
 	failure->step = EXECUTE;
@@ -145,8 +146,7 @@ static int explain(const struct program *program, const struct identity *identit
 		return explain_execute(program, failure, error);
 	case WORKDIR:
 		return error_set(error, ERROR_MACHINE, "cannot enter the working directory \"%s\": "
-				 "%s: create it in the image or choose another", program->workdir,
-				 reason);
+				 "%s: choose another", program->workdir, reason);
 	case USER:
 		return error_set(error, ERROR_MACHINE, "cannot become user %u, group %u: %s",
 				 identity->uid, identity->gid, reason);

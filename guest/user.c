@@ -1,10 +1,12 @@
 /* Who the program runs as: looked up in the guest's own /etc/passwd and /etc/group. */
 #include "user.h"
 
+#include "lines.h"
+
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +15,8 @@ enum { PASSWD_NAME, PASSWD_UID = 2, PASSWD_GID, PASSWD_HOME = 5, PASSWD_FIELDS =
 /* group(5): name:password:gid:members */
 enum { GROUP_NAME, GROUP_GID = 2, GROUP_MEMBERS, GROUP_FIELDS };
 
-#define MAX_FIELDS	PASSWD_FIELDS
+/* What the fields of entries point into. */
+static struct lines passwd_lines, group_lines;
 
 /* Takes what stands before the first `separator` (or all) out of `text`. */
 static struct text take(struct text *text, char separator)
@@ -52,11 +55,11 @@ static bool parse_id(struct text text, uint32_t *id)
 }
 
 /* Splits the next line into `count` fields, missing ones empty; false at the end. */
-static bool next_entry(struct text *file, struct text *fields, size_t count)
+static bool next_entry(struct lines *lines, struct text *fields, size_t count)
 {
-	while (file->size) {
-		struct text line = take(file, '\n');
+	struct text line;
 
+	while (lines_next(lines, &line)) {
 		for (size_t i = 0; i < count; i++)
 			fields[i] = take(&line, ':');
 		if (fields[0].size)
@@ -65,13 +68,13 @@ static bool next_entry(struct text *file, struct text *fields, size_t count)
 	return false;
 }
 
-static bool find_passwd(struct text file, struct text wanted, bool by_id, struct text *fields)
+/* Finds the entry of a user: by number when `wanted` is one, whatever names there are. */
+static bool find_user(struct text wanted, struct text *fields)
 {
-	uint32_t id, wanted_id = 0;
+	uint32_t id, wanted_id;
+	bool by_id = parse_id(wanted, &wanted_id);
 
-	if (by_id && !parse_id(wanted, &wanted_id))
-		return false;
-	while (next_entry(&file, fields, PASSWD_FIELDS)) {
+	while (next_entry(&passwd_lines, fields, PASSWD_FIELDS)) {
 		if (!parse_id(fields[PASSWD_UID], &id))
 			continue;
 		if (by_id ? id == wanted_id : equal(fields[PASSWD_NAME], wanted))
@@ -80,14 +83,16 @@ static bool find_passwd(struct text file, struct text wanted, bool by_id, struct
 	return false;
 }
 
-static bool find_group(struct text file, struct text wanted, gid_t *gid)
+static bool find_group(struct text wanted, gid_t *gid)
 {
-	struct text fields[MAX_FIELDS];
+	struct text fields[GROUP_FIELDS];
 
-	while (next_entry(&file, fields, GROUP_FIELDS))
+	if (parse_id(wanted, gid))
+		return true;
+	while (next_entry(&group_lines, fields, GROUP_FIELDS))
 		if (equal(fields[GROUP_NAME], wanted) && parse_id(fields[GROUP_GID], gid))
 			return true;
-	return parse_id(wanted, gid);
+	return false;
 }
 
 static bool is_member(struct text members, struct text name)
@@ -98,13 +103,12 @@ static bool is_member(struct text members, struct text name)
 	return false;
 }
 
-static int add_groups(struct text file, struct text name, struct identity *identity,
-		      struct error *error)
+static int add_groups(struct text name, struct identity *identity, struct error *error)
 {
-	struct text fields[MAX_FIELDS];
+	struct text fields[GROUP_FIELDS];
 	uint32_t gid;
 
-	while (next_entry(&file, fields, GROUP_FIELDS)) {
+	while (next_entry(&group_lines, fields, GROUP_FIELDS)) {
 		if (!is_member(fields[GROUP_MEMBERS], name) || !parse_id(fields[GROUP_GID], &gid))
 			continue;
 		if (identity->group_count == USER_MAX_GROUPS)
@@ -124,64 +128,77 @@ static void set_home(struct identity *identity, struct text home)
 	identity->home[home.size] = '\0';
 }
 
-int user_resolve(const char *specification, struct text passwd, struct text group,
-		 struct identity *identity, struct error *error)
+static int unreadable(const char *path, int reason, struct error *error)
 {
-	struct text rest = { specification, strlen(specification) };
-	bool has_group = strchr(specification, ':');
-	struct text user = take(&rest, ':'), fields[MAX_FIELDS];
-	bool listed = find_passwd(passwd, user, false, fields) ||
-		      find_passwd(passwd, user, true, fields);
+	return error_set(error, ERROR_MACHINE, "cannot read the image's %s: %s: the file may be "
+			 "damaged, pack it again", path, strerror(reason));
+}
 
-	identity->gid = 0;
-	identity->group_count = 0;
+static int resolve_user(struct text user, struct identity *identity, struct text *name,
+			struct error *error)
+{
+	struct text fields[PASSWD_FIELDS];
+	bool listed = find_user(user, fields);
+
+	if (passwd_lines.error)
+		return unreadable("/etc/passwd", passwd_lines.error, error);
 	if (listed) {
 		parse_id(fields[PASSWD_UID], &identity->uid);
 		parse_id(fields[PASSWD_GID], &identity->gid);
+		*name = fields[PASSWD_NAME];
 	} else if (!parse_id(user, &identity->uid)) {
 		return error_set(error, ERROR_MACHINE, "user \"%.*s\" is not in the image's "
 				 "/etc/passwd: use a name from there or a number",
 				 (int)user.size, user.start);
 	}
 	set_home(identity, listed ? fields[PASSWD_HOME] : (struct text){ 0 });
-
-	if (!has_group)
-		return listed ? add_groups(group, fields[PASSWD_NAME], identity, error) : 0;
-	if (!find_group(group, rest, &identity->gid))
-		return error_set(error, ERROR_MACHINE, "group \"%s\" is not in the image's "
-				 "/etc/group: use a name from there or a number", rest.start);
 	return 0;
 }
 
-/* Empty when there is no such file. */
-static struct text map_file(const char *path)
+int user_resolve(const char *specification, int passwd, int group, struct identity *identity,
+		 struct error *error)
 {
-	struct text text = { 0 };
+	struct text wanted_group = { specification, strlen(specification) };
+	struct text user = take(&wanted_group, ':'), name = { 0 };
+	bool found = true;
+
+	lines_begin(&passwd_lines, passwd);
+	lines_begin(&group_lines, group);
+	identity->gid = 0;
+	identity->group_count = 0;
+	if (resolve_user(user.size ? user : (struct text){ "0", 1 }, identity, &name, error))
+		return -1;
+
+	if (wanted_group.size)
+		found = find_group(wanted_group, &identity->gid);
+	else if (name.size && add_groups(name, identity, error))
+		return -1;
+	if (group_lines.error)
+		return unreadable("/etc/group", group_lines.error, error);
+	if (!found)
+		return error_set(error, ERROR_MACHINE, "group \"%s\" is not in the image's "
+				 "/etc/group: use a name from there or a number",
+				 wanted_group.start);
+	return 0;
+}
+
+/* -1 when it is not a file with something in it. */
+static int open_file(const char *path)
+{
 	struct stat status;
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0)
-		return text;
-	if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_size) {
-		void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-		if (map != MAP_FAILED)
-			text = (struct text){ map, (size_t)status.st_size };
+	/* files of /proc and /sys, which a link may lead to, are empty by their size */
+	if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || !status.st_size)) {
+		close(fd);
+		fd = -1;
 	}
-	close(fd);
-	return text;
-}
-
-static void unmap_file(struct text text)
-{
-	if (text.size)
-		munmap((void *)text.start, text.size);
+	return fd;
 }
 
 int user_lookup(const char *specification, struct identity *identity, struct error *error)
 {
-	struct text passwd, group;
-	int failed;
+	int passwd, group, failed;
 
 	if (!specification) {
 		identity->uid = 0;
@@ -190,10 +207,10 @@ int user_lookup(const char *specification, struct identity *identity, struct err
 		strcpy(identity->home, "/root");
 		return 0;
 	}
-	passwd = map_file("/etc/passwd");
-	group = map_file("/etc/group");
+	passwd = open_file("/etc/passwd");
+	group = open_file("/etc/group");
 	failed = user_resolve(specification, passwd, group, identity, error);
-	unmap_file(passwd);
-	unmap_file(group);
+	close(passwd);
+	close(group);
 	return failed;
 }

@@ -18,26 +18,20 @@ struct identity {
 	char	home[PATH_MAX];
 };
 
-/* The contents of a file; start may be NULL when size is 0. */
-struct text {
-	const char	*start;
-	size_t		size;
-};
-
 /**
  * user_resolve() - find out who @specification is
- * @specification: `name` or `uid`, either with `:group` or `:gid`
- * @passwd: contents of /etc/passwd
- * @group: contents of /etc/group
+ * @specification: `name` or `uid`, either with `:group` or `:gid`; an empty user is root, an
+ *	empty group is none given
+ * @passwd: /etc/passwd, @group: /etc/group, open for reading; -1: there is none
  *
- * As with containers: a name counts before a number; a number need not be listed (group 0
- * and home / then); supplementary groups are those that list the user, none when a group
- * is given.
+ * As with container engines: digits are a number even where they are a name, too; a number need not be
+ * listed (group 0 and home / then); supplementary groups are those that list the user, none
+ * when a group is given.
  *
  * Return: 0, or -1 with @error set.
  */
-int user_resolve(const char *specification, struct text passwd, struct text group,
-		 struct identity *identity, struct error *error);
+int user_resolve(const char *specification, int passwd, int group, struct identity *identity,
+		 struct error *error);
 
 /**
  * user_lookup() - user_resolve() with the files of the root file system

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "log.h"
+
 /* Values come from the file and go to a terminal: nothing but printable characters. */
 static void print_value(const char *value)
 {
 	for (; *value; value++)
-		putchar((unsigned char)*value < ' ' || *value == 0x7f ? '?' : *value);
+		putchar(log_shown(value));
 }
 
 #define SHOWN_ROOT 8	/* bytes of a root that tell two sections apart */

@@ -3,6 +3,7 @@
  * together, runs it, and exits as the program inside did.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "policy.h"
 #include "program.h"
 #include "session.h"
+#include "signal_name.h"
 #include "signature.h"
 #include "verify.h"
 #include "virtio/blk.h"
@@ -142,6 +144,19 @@ static void size_machine(struct machine *machine, const struct options *options)
 		    (unsigned long long)host_memory >> 20);
 }
 
+/* What the program takes as a request to end. */
+static unsigned choose_stop_signal(const struct options *options)
+{
+	const char *packed = artifact_config(&launcher.artifact, "stop-signal");
+	unsigned number = SIGTERM;
+
+	if (options->stop_signal)
+		return options->stop_signal;
+	if (packed && options_parse_count(packed, SIGNAL_MAX, &number) < 0)
+		die("the packed stop signal '%s' makes no sense; give --vm-stop-signal", packed);
+	return number;
+}
+
 /* Not from within the machine's own event: what it still has in the loop is gone by now. */
 static void on_boot_again(struct loop_source *source, unsigned events)
 {
@@ -246,6 +261,7 @@ static void assemble(const struct options *options)
 	if (error)
 		die("cannot set up events: %s", strerror(-error));
 	launcher.session.timeout_ms = options->timeout_ms;
+	launcher.session.stop_signal = choose_stop_signal(options);
 	launcher.session.memory_size = machine->memory_size;
 	launcher.session.say_last_words = options->console ? NULL : say_last_words;
 	describe_program(&records, options);

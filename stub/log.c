@@ -20,6 +20,16 @@ void log_enable_debug(void)
 	debugging = true;
 }
 
+/* Control characters: those of ASCII, and those of Unicode behind U+007F, in UTF-8. */
+char log_shown(const char *at)
+{
+	const unsigned char *bytes = (const unsigned char *)at;
+
+	if (bytes[0] < ' ' || bytes[0] == 0x7f || (bytes[0] == 0xc2 && (bytes[1] & 0xe0) == 0x80))
+		return '?';
+	return *at;
+}
+
 /* One write a line, so that lines of several processes do not mix. */
 static void print_line(const char *kind, const char *format, va_list arguments)
 {
@@ -36,6 +46,9 @@ static void print_line(const char *kind, const char *format, va_list arguments)
 
 	if (length > sizeof(line) - 2)
 		length = sizeof(line) - 2;
+	line[length] = '\0';
+	for (size_t i = 0; i < length; i++)
+		line[i] = log_shown(line + i);
 	line[length++] = '\n';
 	ssize_t ignored = write(STDERR_FILENO, line, length);
 

@@ -5,6 +5,12 @@
 /* What the launcher itself exits with when the machine cannot do its work. */
 #define LAUNCHER_FAILURE 125
 
+/**
+ * log_shown - the byte at @at of a text from elsewhere, as a terminal may get it: '?' for what
+ * could be the start of a command to it.
+ */
+char log_shown(const char *at);
+
 /** log_init - name the program in every line; @name must stay valid. */
 void log_init(const char *name);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "signal_name.h"
 
 #define PREFIX "--vm-"
 
@@ -22,6 +23,11 @@ const char options_help[] =
 	"  --vm-mem SIZE        memory of the machine: 512M, 2G (at least 32M)\n"
 	"  --vm-cpus N          virtual processors, 1 to 32\n"
 	"  --vm-env NAME=VALUE  set a variable of the program's environment (repeatable)\n"
+	"  --vm-entrypoint PROG run PROG with the ARGUMENTs instead of what is packed;\n"
+	"                       empty: the first ARGUMENT is the program\n"
+	"  --vm-user USER[:GRP] run the program as this user, by name or number\n"
+	"  --vm-workdir DIR     start the program in this directory; made when missing\n"
+	"  --vm-stop-signal SIG what the program gets for a SIGTERM: QUIT, SIGRTMIN+3, 3\n"
 	"  --vm-timeout TIME    end the machine after 30s, 5m, 1h; exit status 124\n"
 	"  --vm-accel NAME      kvm, qemu, or auto: kvm where it works, else qemu\n"
 	"  --vm-console         show the kernel's messages on stderr\n"
@@ -119,6 +125,31 @@ static int take_timeout(struct options *options, const char *value)
 	return parse_duration(value, &options->timeout_ms);
 }
 
+static int take_stop_signal(struct options *options, const char *value)
+{
+	unsigned *number = &options->stop_signal;
+
+	return options_parse_count(value, SIGNAL_MAX, number) < 0 ? signal_by_name(value, number) : 0;
+}
+
+static int take_entrypoint(struct options *options, const char *value)
+{
+	options->entrypoint = value;
+	return 0;
+}
+
+static int take_user(struct options *options, const char *value)
+{
+	options->user = value;
+	return *value ? 0 : -EINVAL;
+}
+
+static int take_workdir(struct options *options, const char *value)
+{
+	options->workdir = value;
+	return *value == '/' ? 0 : -EINVAL;
+}
+
 static int take_accelerator(struct options *options, const char *value)
 {
 	options->accelerator = strcmp(value, "auto") ? value : NULL;
@@ -148,6 +179,11 @@ static const struct {
 	{ .name = "debug", .flag = offsetof(struct options, debug) },
 	{ .name = "mem", .take = take_memory, .expects = "a size of at least 32M, like 512M or 2G" },
 	{ .name = "cpus", .take = take_cpus, .expects = "a number from 1 to 32" },
+	{ .name = "entrypoint", .take = take_entrypoint, .expects = "a program" },
+	{ .name = "user", .take = take_user, .expects = "USER or USER:GROUP" },
+	{ .name = "workdir", .take = take_workdir, .expects = "an absolute path in the machine" },
+	{ .name = "stop-signal", .take = take_stop_signal,
+	  .expects = "a signal like TERM, SIGQUIT, RTMIN+3 or 15" },
 	{ .name = "timeout", .take = take_timeout, .expects = "a time like 30s, 5m or 1h" },
 	{ .name = "accel", .take = take_accelerator, .expects = "kvm, qemu or auto" },
 	{ .name = "env", .take = take_environment, .expects = "NAME=VALUE" },

@@ -11,6 +11,10 @@ struct options {
 	uint64_t	memory_size;	/* bytes; 0: as packed */
 	unsigned	cpus;		/* 0: as packed */
 	uint64_t	timeout_ms;	/* 0: none */
+	unsigned	stop_signal;	/* Linux number; 0: as packed */
+	const char	*entrypoint;	/* a program, "" for none; NULL: as packed */
+	const char	*workdir;	/* absolute path in the guest; NULL: as packed */
+	const char	*user;		/* USER[:GROUP]; NULL: as packed */
 	const char	*accelerator;	/* a name, or NULL for auto */
 	const char	**environment;	/* NAME=value, environment_count of them */
 	size_t		environment_count;

@@ -49,13 +49,21 @@ static int add_all(struct records *records, const struct artifact *artifact, con
 	return count;
 }
 
-/* ENTRYPOINT, then the user's words, or CMD when there are none. */
+/*
+ * ENTRYPOINT, then the user's words, or CMD when there are none. CMD is words for the packed
+ * ENTRYPOINT and goes with it.
+ */
 static int add_arguments(struct records *records, const struct artifact *artifact,
-			 char **arguments)
+			 const struct options *options)
 {
-	int count = add_all(records, artifact, "entrypoint", "arg");
+	char **arguments = options->arguments;
+	int count = 0;
 
-	if (count >= 0 && !*arguments) {
+	if (!options->entrypoint)
+		count = add_all(records, artifact, "entrypoint", "arg");
+	else if (*options->entrypoint)
+		count = add(records, "arg", options->entrypoint) < 0 ? -ENOMEM : 1;
+	if (count >= 0 && !*arguments && !options->entrypoint) {
 		int more = add_all(records, artifact, "cmd", "arg");
 
 		count = more < 0 ? more : count + more;
@@ -115,19 +123,24 @@ static int add_environment(struct records *records, const struct artifact *artif
 int program_describe(struct records *records, const struct artifact *artifact,
 		     const struct options *options, const char *terminal_type)
 {
-	static const char *const as_packed[] = { "workdir", "user", "hostname" };
+	const struct { const char *key, *given; } settings[] = {
+		{ "workdir", options->workdir }, { "user", options->user }, { "hostname", NULL },
+	};
 
 	*records = (struct records){ 0 };
 
-	int error = add_arguments(records, artifact, options->arguments);
+	int error = add_arguments(records, artifact, options);
 
 	if (!error)
 		error = add_environment(records, artifact, options, terminal_type);
-	for (size_t i = 0; i < sizeof(as_packed) / sizeof(as_packed[0]) && !error; i++) {
-		const char *value = artifact_config(artifact, as_packed[i]);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]) && !error; i++) {
+		const char *value = settings[i].given ? settings[i].given
+						      : artifact_config(artifact, settings[i].key);
 
 		if (value)
-			error = add(records, as_packed[i], value);
+			error = add(records, settings[i].key, value);
 	}
+	if (!error && add_all(records, artifact, "volume", "volume") < 0)
+		error = -ENOMEM;
 	return error;
 }

@@ -206,7 +206,9 @@ static void handle_signal(struct session *session, int number, bool from_termina
 	} else if (is_impatient(session, number)) {
 		end_by_force(session, 128 + number);
 	} else {
-		control_signal(&session->control, (unsigned)number, from_terminal);
+		control_signal(&session->control,
+			       number == SIGTERM ? session->stop_signal : (unsigned)number,
+			       from_terminal);
 	}
 }
 
@@ -228,7 +230,7 @@ static void on_timer(struct loop_source *source, unsigned events)
 	(void)events;
 	if (session->started && !session->ending && !session->timed_out) {
 		session->timed_out = true;
-		control_signal(&session->control, SIGTERM, false);
+		control_signal(&session->control, session->stop_signal, false);
 		loop_timer_arm(source, TIMEOUT_GRACE_MS);
 		return;
 	}

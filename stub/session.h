@@ -18,6 +18,7 @@ struct session {
 	struct loop_source	signals;
 	struct loop_source	timer;
 	uint64_t		timeout_ms;
+	unsigned		stop_signal;	/* what SIGTERM is to the program */
 	uint64_t		memory_size;	/* for what is said when it was too little */
 	unsigned		terminals;	/* bit n: descriptor n is a terminal */
 	bool			started, timed_out, ending;

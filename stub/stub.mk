@@ -6,7 +6,7 @@ include third_party/libsodium.mk
 
 STUB_OUT := $(BUILD)/stub
 STUB_SOURCES := $(addprefix stub/, \
-	launcher.c artifact.c hashtree.c signature.c policy.c crypto.c verify.c disk.c kernel.c options.c program.c info.c session.c stream.c control.c log.c \
+	launcher.c artifact.c hashtree.c signature.c policy.c crypto.c verify.c disk.c kernel.c options.c signal_name.c program.c info.c session.c stream.c control.c log.c \
 	machine.c vm.c run.c boot_x86.c bus.c mem.c serial.c qemu.c elf_kernel.c \
 	virtio/queue.c virtio/mmio.c virtio/vhost_user.c virtio/vhost_user_wire.c \
 	virtio/blk.c virtio/vsock.c virtio/rng.c \

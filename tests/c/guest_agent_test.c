@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -327,6 +328,12 @@ static void test_environment(void)
 	check_exit(0, 0);
 	CHECK_STR(outcome.text[OUTPUT], "B=2\nA=3\nPATH=/usr/local/sbin:/usr/local/bin:"
 		  "/usr/sbin:/usr/bin:/sbin:/bin\nHOME=/root\n");
+	run((struct order){ RECORDS("arg=/usr/bin/env\0env=PATH=\0env=HOME=\0user=77\0") });
+	check_exit(0, 0);
+	CHECK_STR(outcome.text[OUTPUT], "PATH=\nHOME=/\n");
+	run((struct order){ RECORDS("arg=env\0env=PATH=/bin\0env=HOME=/mine\0user=77\0") });
+	check_exit(0, 0);
+	CHECK_STR(outcome.text[OUTPUT], "PATH=/bin\nHOME=/mine\n");
 }
 
 static void test_workdir_and_hostname(void)
@@ -343,6 +350,32 @@ static void test_user(void)
 				    "cat /dev/stdin\0user=4321:1234\0"), .input = "in\n" });
 	check_exit(0, 0);
 	CHECK_STR(outcome.text[OUTPUT], "4321\n1234\n1234\nx\nin\n");
+}
+
+/* Where its user could not go; and what is missing is made, by root, for the user. */
+static void test_directories(void)
+{
+	static char directory[] = "/tmp/guest_agent_test.XXXXXX";
+	char records[512], wanted[256];
+	int size;
+
+	REQUIRE(mkdtemp(directory));	/* mode 0700 */
+	size = snprintf(records, sizeof(records), "arg=pwd%cworkdir=%s%cuser=4321:1234", 0,
+			directory, 0);
+	run((struct order){ .records = records, .records_size = (size_t)size + 1 });
+	check_exit(0, 0);
+	snprintf(wanted, sizeof(wanted), "%s\n", directory);
+	CHECK_STR(outcome.text[OUTPUT], wanted);
+
+	chmod(directory, 0755);
+	size = snprintf(records, sizeof(records), "arg=stat%carg=-c%carg=%%a %%u %%g%carg=..%carg=.%c"
+			"arg=%s/volume%cworkdir=%s/new/dir%cvolume=%s/volume%cuser=4321:1234", 0, 0,
+			0, 0, 0, directory, 0, directory, 0, directory, 0);
+	run((struct order){ .records = records, .records_size = (size_t)size + 1 });
+	check_exit(0, 0);
+	CHECK_STR(outcome.text[OUTPUT], "755 0 0\n755 4321 1234\n755 4321 1234\n");
+	snprintf(records, sizeof(records), "rm -r %s", directory);
+	CHECK_INT(system(records), 0);
 }
 
 /* Signals 1 to 31; those that C libraries keep for themselves come from the test's caller. */
@@ -413,8 +446,11 @@ static void test_bad_orders(void)
 	check_error(125, "malformed");
 	run((struct order){ RECORDS("arg=sh\0user=nobody-here\0") });
 	check_error(125, "user \"nobody-here\" is not in the image's /etc/passwd");
-	run((struct order){ RECORDS("arg=sh\0workdir=/no/such\0") });
-	check_error(125, "cannot enter the working directory \"/no/such\"");
+	run((struct order){ RECORDS("arg=sh\0workdir=/etc/passwd/x\0") });
+	check_error(125, "cannot make the working directory \"/etc/passwd/x\": \"/etc/passwd\": "
+		    "Not a directory");
+	run((struct order){ RECORDS("arg=sh\0volume=/proc/no/such\0") });
+	check_error(125, "cannot make the volume \"/proc/no/such\": \"/proc/no\": No such file");
 }
 
 static void test_orphans(void)
@@ -573,6 +609,7 @@ int main(void)
 	CHECK_RUN(test_environment);
 	CHECK_RUN(test_workdir_and_hostname);
 	CHECK_RUN(test_user);
+	CHECK_RUN(test_directories);
 	CHECK_RUN(test_signals_are_at_their_defaults);
 	CHECK_RUN(test_no_descriptors_leak);
 	CHECK_RUN(test_cannot_run);

@@ -22,7 +22,7 @@ static void test_everything(void)
 	char *records;
 
 	REQUIRE(!DECODE("arg=sh\0env=A=1\0arg=-c\0workdir=/srv\0user=bob:staff\0env=B=\0"
-			"hostname=box\0arg=\0"));
+			"hostname=box\0arg=\0volume=/b\0volume=/a\0"));
 	CHECK_STR(program.arguments[0], "sh");
 	CHECK_STR(program.arguments[1], "-c");
 	CHECK_STR(program.arguments[2], "");
@@ -33,6 +33,9 @@ static void test_everything(void)
 	CHECK_STR(program.workdir, "/srv");
 	CHECK_STR(program.user, "bob:staff");
 	CHECK_STR(program.hostname, "box");
+	CHECK_STR(program.volumes[0], "/b");
+	CHECK_STR(program.volumes[1], "/a");
+	CHECK_STR(program.volumes[2], NULL);
 	program_free(&program);
 	free(records);
 }
@@ -86,6 +89,7 @@ static void test_hostile(void)
 	REFUSE("arg=x\0arg\0", "no '='");
 	REFUSE("arg=x\0argument=y\0", "unknown");
 	REFUSE("arg=x\0=y\0", "unknown");
+	REFUSE("arg=x\0volumes=/a\0", "unknown");
 	REFUSE("arg=x\0env=NAME\0", "NAME=value");
 	REFUSE("arg=x\0env==value\0", "NAME=value");
 #undef REFUSE

@@ -1,8 +1,12 @@
 /* Users and groups, as images have them: listed, numeric, malformed. */
 #include "check.h"
+#include "lines.h"
 #include "user.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static const char passwd[] =
 	"root:x:0:0:root:/root:/bin/sh\n"
@@ -29,20 +33,25 @@ static const char group[] =
 static struct identity identity;
 static struct error error;
 
-/* In memory of exactly that size, so that a read beyond it is found. */
+/* A file with that text; -1 when it is NULL. */
+static int make_file(const char *text)
+{
+	int fd = text ? memfd_create("file", MFD_CLOEXEC) : -1;
+
+	if (text) {
+		CHECK_INT(write(fd, text, strlen(text)), strlen(text));
+		lseek(fd, 0, SEEK_SET);
+	}
+	return fd;
+}
+
 static int resolve_in(const char *specification, const char *passwd_, const char *group_)
 {
-	struct text users = { strdup(passwd_), strlen(passwd_) };
-	struct text groups = { strdup(group_), strlen(group_) };
-	char *exact = malloc(users.size ? users.size : 1);
-	int result;
+	int users = make_file(passwd_), groups = make_file(group_);
+	int result = user_resolve(specification, users, groups, &identity, &error);
 
-	memcpy(exact, users.start, users.size);
-	free((void *)users.start);
-	users.start = exact;
-	result = user_resolve(specification, users, groups, &identity, &error);
-	free(exact);
-	free((void *)groups.start);
+	close(users);
+	close(groups);
 	return result;
 }
 
@@ -79,11 +88,29 @@ static void test_unlisted_number(void)
 	CHECK_INT(identity.group_count, 0);
 }
 
-static void test_name_before_number(void)
+static void test_number_before_name(void)
 {
 	REQUIRE(!resolve("1234"));
-	CHECK_INT(identity.uid, 77);
-	CHECK_INT(identity.gid, 78);
+	CHECK_INT(identity.uid, 1234);
+	CHECK_INT(identity.gid, 0);
+	CHECK_STR(identity.home, "/");
+	REQUIRE(!resolve("bob:1"));
+	CHECK_INT(identity.gid, 1);
+}
+
+static void test_empty_parts(void)
+{
+	REQUIRE(!resolve(""));
+	CHECK_INT(identity.uid, 0);
+	CHECK_STR(identity.home, "/root");
+	REQUIRE(!resolve(":video"));
+	CHECK_INT(identity.uid, 0);
+	CHECK_INT(identity.gid, 44);
+	REQUIRE(!resolve("bob:"));
+	CHECK_INT(identity.gid, 1001);
+	CHECK_INT(identity.group_count, 2);
+	REQUIRE(!resolve(":"));
+	CHECK_INT(identity.uid, 0);
 }
 
 static void test_group(void)
@@ -106,20 +133,24 @@ static void test_incomplete_entry(void)
 	CHECK_STR(identity.home, "/");
 }
 
-static void refuse(const char *specification, const char *why)
+static void refuse_in(const char *specification, const char *passwd_, const char *group_,
+		      const char *why)
 {
-	CHECK_INT(resolve(specification), -1);
+	CHECK_INT(resolve_in(specification, passwd_, group_), -1);
 	CHECK_INT(error.status, ERROR_MACHINE);
 	if (!CHECK(strstr(error.text, why)))
 		fprintf(stderr, "\tgot \"%s\", want \"%s\"\n", error.text, why);
+}
+
+static void refuse(const char *specification, const char *why)
+{
+	refuse_in(specification, passwd, group, why);
 }
 
 static void test_unknown(void)
 {
 	refuse("alice", "\"alice\" is not in the image's /etc/passwd");
 	refuse("bo", "/etc/passwd");
-	refuse("", "/etc/passwd");
-	refuse(":video", "/etc/passwd");
 	refuse("bad", "/etc/passwd");
 	refuse("huge", "/etc/passwd");
 	refuse("nochange", "/etc/passwd");
@@ -127,7 +158,7 @@ static void test_unknown(void)
 	refuse("-1", "/etc/passwd");
 	refuse("+1", "/etc/passwd");
 	refuse("bob:nosuch", "group \"nosuch\" is not in the image's /etc/group");
-	refuse("bob:", "/etc/group");
+	refuse("bob:video:", "/etc/group");
 	refuse("bob:bad", "/etc/group");
 }
 
@@ -137,6 +168,62 @@ static void test_no_files(void)
 	CHECK_INT(identity.uid, 7);
 	CHECK_INT(identity.gid, 8);
 	CHECK_INT(resolve_in("root", "", ""), -1);
+	REQUIRE(!resolve_in("7:8", NULL, NULL));
+	CHECK_INT(identity.gid, 8);
+	CHECK_INT(resolve_in("root", NULL, NULL), -1);
+	REQUIRE(!resolve_in("0", NULL, NULL));
+	CHECK_STR(identity.home, "/");
+	CHECK_INT(resolve_in("7:wheel", NULL, NULL), -1);
+	refuse_in("bob:wheel", passwd, NULL, "/etc/group");
+}
+
+/* A line that no buffer holds is no entry; those around it count. */
+static void test_endless_line(void)
+{
+	const size_t size = 3 * LINES_LONGEST;
+	char *text = malloc(size + 256);
+
+	strcpy(text, "amy:x:1:2::/amy:\nbob:x:3:4:");
+	memset(text + strlen(text), ':', size - strlen(text));
+	strcpy(text + size, "\nbob:x:5:6::/bob:\n");
+	REQUIRE(!resolve_in("amy", text, NULL));
+	CHECK_INT(identity.uid, 1);
+	REQUIRE(!resolve_in("bob", text, NULL));
+	CHECK_INT(identity.uid, 5);
+	CHECK_STR(identity.home, "/bob");
+	memset(text, 'b', size + 16);
+	CHECK_INT(resolve_in("bob", text, NULL), -1);
+	free(text);
+}
+
+/* More than a buffer: entries lie across its end. */
+static void test_huge_file(void)
+{
+	const unsigned count = 200000;
+	char *text = malloc(count * 64), *end = text, name[16];
+
+	for (unsigned i = 0; i < count; i++)
+		end += sprintf(end, "u%u:x:%u:%u::/h%u:\n", i, i + 7, i + 8, i);
+	for (unsigned i = 0; i < count; i += count / 5 - 1) {
+		sprintf(name, "u%u", i);
+		REQUIRE(!resolve_in(name, text, NULL));
+		CHECK_INT(identity.uid, i + 7);
+		CHECK_INT(identity.gid, i + 8);
+	}
+	CHECK_INT(resolve_in("u", text, NULL), -1);
+	free(text);
+}
+
+static void test_unreadable(void)
+{
+	int directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), users = make_file(passwd);
+
+	CHECK_INT(user_resolve("0", directory, -1, &identity, &error), -1);
+	CHECK(strstr(error.text, "cannot read the image's /etc/passwd"));
+	CHECK_INT(user_resolve("bob", users, directory, &identity, &error), -1);
+	CHECK(strstr(error.text, "cannot read the image's /etc/group"));
+	close(users);
+	close(directory);
 }
 
 static void test_many_groups(void)
@@ -168,11 +255,15 @@ int main(void)
 	CHECK_RUN(test_name);
 	CHECK_RUN(test_listed_number);
 	CHECK_RUN(test_unlisted_number);
-	CHECK_RUN(test_name_before_number);
+	CHECK_RUN(test_number_before_name);
+	CHECK_RUN(test_empty_parts);
 	CHECK_RUN(test_group);
 	CHECK_RUN(test_incomplete_entry);
 	CHECK_RUN(test_unknown);
 	CHECK_RUN(test_no_files);
+	CHECK_RUN(test_endless_line);
+	CHECK_RUN(test_huge_file);
+	CHECK_RUN(test_unreadable);
 	CHECK_RUN(test_many_groups);
 	CHECK_RUN(test_long_home);
 	return check_report();

@@ -1,4 +1,4 @@
-// sources: stub/options.c
+// sources: stub/options.c stub/signal_name.c
 /* The command line: every option, every way to get it wrong, the program's words untouched. */
 #include <errno.h>
 #include <stdlib.h>
@@ -45,7 +45,8 @@ static void test_nothing(void)
 	CHECK_INT(options.memory_size, 0);
 	CHECK_INT(options.cpus, 0);
 	CHECK_INT(options.timeout_ms, 0);
-	CHECK_STR(options.accelerator, NULL);
+	CHECK_INT(options.stop_signal, 0);
+	CHECK(!options.accelerator && !options.entrypoint && !options.workdir && !options.user);
 	CHECK_INT(options.environment_count, 0);
 	CHECK(!options.arguments[0]);
 }
@@ -73,6 +74,13 @@ static void test_both_spellings(void)
 	CHECK_INT(options.timeout_ms, 30000);
 	CHECK_STR(options.accelerator, "kvm");
 	CHECK_STR(options.environment[0], "A=1=2");
+	CHECK_INT(parse("--vm-entrypoint=ls --vm-user 1:2 --vm-workdir=/w --vm-stop-signal QUIT"), 0);
+	CHECK_STR(options.entrypoint, "ls");
+	CHECK_STR(options.user, "1:2");
+	CHECK_STR(options.workdir, "/w");
+	CHECK_INT(options.stop_signal, 3);
+	CHECK_INT(parse("--vm-entrypoint="), 0);
+	CHECK_STR(options.entrypoint, "");
 }
 
 static void test_last_one_counts(void)
@@ -139,6 +147,33 @@ static void test_durations(void)
 		refused(bad[i], "--vm-timeout needs a time");
 }
 
+static void test_signals(void)
+{
+	static const struct { const char *text; unsigned number; } good[] = {
+		{ "1", 1 }, { "64", 64 }, { "015", 15 }, { "HUP", 1 }, { "SIGHUP", 1 },
+		{ "term", 15 }, { "SigKill", 9 }, { "SYS", 31 }, { "SIGPWR", 30 }, { "STKFLT", 16 },
+		{ "RTMIN", 34 }, { "SIGRTMIN+3", 37 }, { "rtmin+30", 64 }, { "RTMAX", 64 },
+		{ "SIGRTMAX-1", 63 }, { "RTMAX-30", 34 }, { "RTMIN+0", 34 },
+	};
+	static const char *const bad[] = {
+		"0", "65", "-1", "+1", "1x", "4294967297", "SIG", "SIGSIGTERM", "TERMS", "TER", "SIG15",
+		"RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMAX-31", "RTMIN+", "RTMIN3", "RTMIN+1x",
+		"RTMIN+4294967296", "RT", "RTMI",
+	};
+	char line[64];
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(line, sizeof(line), "--vm-stop-signal %s", good[i].text);
+		CHECK_INT(parse(line), 0);
+		CHECK_INT(options.stop_signal, good[i].number);
+	}
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "--vm-stop-signal %s", bad[i]);
+		refused(line, "--vm-stop-signal needs a signal");
+	}
+	refused("--vm-stop-signal=", "needs a signal");
+}
+
 static void test_limits(void)
 {
 	CHECK_INT(parse("--vm-mem 32M"), 0);
@@ -151,6 +186,9 @@ static void test_limits(void)
 	refused("--vm-accel hvf", "kvm, qemu or auto");
 	refused("--vm-env A", "NAME=VALUE");
 	refused("--vm-env =A", "NAME=VALUE");
+	refused("--vm-user=", "USER:GROUP");
+	refused("--vm-workdir w", "absolute path");
+	refused("--vm-workdir=", "absolute path");
 }
 
 static void test_missing_values(void)
@@ -201,7 +239,8 @@ static void test_help_names_every_option(void)
 {
 	static const char *const names[] = {
 		"--vm-help", "--vm-info", "--vm-verify", "--vm-mem", "--vm-cpus", "--vm-env", "--vm-timeout",
-		"--vm-accel", "--vm-console", "--vm-debug",
+		"--vm-accel", "--vm-console", "--vm-debug", "--vm-entrypoint", "--vm-user",
+		"--vm-workdir", "--vm-stop-signal",
 	};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -217,6 +256,7 @@ int main(void)
 	CHECK_RUN(test_sizes);
 	CHECK_RUN(test_counts);
 	CHECK_RUN(test_durations);
+	CHECK_RUN(test_signals);
 	CHECK_RUN(test_limits);
 	CHECK_RUN(test_missing_values);
 	CHECK_RUN(test_unknown);

@@ -7,6 +7,7 @@
 #include "program.h"
 
 static struct records records;
+static struct options given;	/* on the command line, besides words and variables */
 
 /*
  * Describes with these defaults, words and variables, all ended by NULL, and
@@ -17,9 +18,11 @@ static const char *describe(const char *const *defaults, char **words,
 {
 	static char config[1024], text[1024];
 	struct artifact artifact = { .config = config };
-	struct options options = { .arguments = words, .environment = (const char **)variables };
+	struct options options = given;
 	uint64_t *size = &artifact.sections[FORMAT_SECTION_CONFIG].size;
 
+	options.arguments = words;
+	options.environment = (const char **)variables;
 	for (; *defaults; defaults++) {
 		strcpy(config + *size, *defaults);
 		*size += strlen(*defaults) + 1;
@@ -111,6 +114,31 @@ static void test_passed_on(void)
 {
 	expect(LIST("hostname=box", "cmd=x", "user=1:2", "workdir=/w", "mem=1G", "cpus=2"),
 	       WORDS(), LIST(), NULL, "arg=x workdir=/w user=1:2 hostname=box");
+	expect(LIST("volume=/b", "cmd=x", "volume=/a", "exposed-port=80/tcp", "healthcheck={}",
+		    "image=i", "image-digest=d", "stop-signal=3", "shell=sh", "volumes=/c"),
+	       WORDS(), LIST(), NULL, "arg=x volume=/b volume=/a");
+}
+
+static void test_overridden(void)
+{
+	const char *const *packed = LIST("user=1:2", "cmd=y", "workdir=/w", "entrypoint=x",
+					 "hostname=box");
+
+	given = (struct options){ .user = "bob", .workdir = "/v" };
+	expect(packed, WORDS(), LIST(), NULL, "arg=x arg=y workdir=/v user=bob hostname=box");
+	expect(LIST("cmd=x"), WORDS(), LIST(), NULL, "arg=x workdir=/v user=bob");
+	/* CMD was meant for the packed ENTRYPOINT */
+	given = (struct options){ .entrypoint = "z" };
+	expect(packed, WORDS(), LIST(), NULL, "arg=z workdir=/w user=1:2 hostname=box");
+	expect(packed, WORDS("a"), LIST(), NULL, "arg=z arg=a workdir=/w user=1:2 hostname=box");
+	given = (struct options){ .entrypoint = "" };
+	expect(packed, WORDS("a"), LIST(), NULL, "arg=a workdir=/w user=1:2 hostname=box");
+
+	int error;
+
+	CHECK(!describe(packed, WORDS(), LIST(), NULL, &error));
+	CHECK_INT(error, -ENOENT);
+	given = (struct options){ 0 };
 }
 
 int main(void)
@@ -122,6 +150,7 @@ int main(void)
 	CHECK_RUN(test_terminal_type);
 	CHECK_RUN(test_long_terminal_type);
 	CHECK_RUN(test_passed_on);
+	CHECK_RUN(test_overridden);
 	free(records.bytes);
 	return check_report();
 }
