@@ -1,0 +1,316 @@
+"""The cache: content-addressed files below one directory, the least recently used evicted.
+
+    blobs/sha256/HEX        layers, configurations and manifests, by their digest
+    roots/KEY-HEX           packed root file systems, by what they were made from
+    machines/KEY-HEX        whole machines of `smolpack run --image`
+
+HEX is the SHA-256 of the file's content, compared at every use: a damaged entry is removed and
+counts as not there. Files are written beside their place, synced and renamed, so any number of
+processes may use one cache without locks; an entry that is evicted while it is open stays readable.
+The time of last use is the modification time.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from smolpack import outfile
+from smolpack.errors import OutputError, SpecError
+from smolpack.sources.base import CHUNK
+from smolpack.values import parse_size
+
+DEFAULT_CAP = 10 << 30
+CAP_VARIABLE = "SMOLPACK_CACHE_SIZE"
+
+_BLOBS, _ROOTS, _MACHINES = "blobs/sha256", "roots", "machines"
+_KINDS = {_BLOBS: "blob", _ROOTS: "root", _MACHINES: "machine"}
+_KEY = re.compile(r"[0-9a-f]{64}")
+_NEW = ".new-"
+# What a killed process may have left, in seconds since it was last written to.
+_ABANDONED = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the cache: `kind` is blob, root or machine, `name` its digest (blobs) or key,
+    `used` the time of last use in seconds since 1970, `size` in bytes."""
+
+    kind: str
+    name: str
+    size: int
+    used: float
+    path: Path
+
+
+class Store:
+    """The cache below `path`, which is made when something is put there, kept to `cap` bytes.
+
+    Raises OutputError where the cache cannot be read or written.
+    """
+
+    def __init__(self, path: Path, cap: int = DEFAULT_CAP) -> None:
+        self.path = path
+        self.cap = cap
+
+    def blob(self, digest: str) -> BinaryIO | None:
+        """An open, unbuffered file of exactly what `digest` ("sha256:…") says; None when it is not
+        there."""
+        name = digest.removeprefix("sha256:")
+        assert _KEY.fullmatch(name), digest
+        return self._opened(self.path / _BLOBS / name, name)
+
+    @contextlib.contextmanager
+    def new_blob(self) -> Iterator["NewBlob"]:
+        """A blob to be written, which is in the cache once its keep() was called."""
+        with self._writes():
+            directory = self._directory(_BLOBS)
+            descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=directory)
+        new = NewBlob(self, Path(name), os.fdopen(descriptor, "w+b"))
+        try:
+            yield new
+        finally:
+            new.close()
+        self.evict()
+
+    @contextlib.contextmanager
+    def root(self, key: str) -> Iterator[BinaryIO | None]:
+        """The root image packed under `key` (64 hex digits, such as the SHA-256 over the layers'
+        diff_ids, tar2sqfs's version and the parameters), for reading; None when there is none.
+
+            with store.root(key) as image:
+                if image is None:  # pack, then store.put_root(key, packed)
+        """
+        file = self._find(_ROOTS, key)
+        with contextlib.nullcontext() if file is None else file:
+            yield file
+
+    def put_root(self, key: str, image: BinaryIO) -> None:
+        """Keeps a copy of all of `image`, whose position may change."""
+        self._put(_ROOTS, key, image, 0o644)
+
+    @contextlib.contextmanager
+    def machine(self, key: str) -> Iterator[Path | None]:
+        """A whole machine under `key`, to be run from this path within the block; None when there
+        is none."""
+        file = self._find(_MACHINES, key)
+        with contextlib.nullcontext() if file is None else file:
+            yield None if file is None else Path(file.name)
+
+    @contextlib.contextmanager
+    def new_machine(self, key: str) -> Iterator[Path]:
+        """A path to create a machine at. When the block ends it is the one under `key`; after an
+        exception it is gone.
+
+            with store.new_machine(key) as path:
+                create(CreateSpec(out=path, …), source)
+            with store.machine(key) as path: …
+        """
+        with self._writes():
+            directory = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._directory(_MACHINES)))
+        try:
+            path = directory / "machine"
+            yield path
+            with path.open("rb") as file:
+                self._put(_MACHINES, key, file, 0o755)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def entries(self) -> list[Entry]:
+        """Everything in the cache, the least recently used first."""
+        found = []
+        for directory, kind in _KINDS.items():
+            for item in self._listed(directory):
+                if item.name.startswith("."):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    status = item.stat(follow_symlinks=False)
+                    name = item.name.partition("-")[0]
+                    name = f"sha256:{name}" if directory == _BLOBS else name
+                    if stat.S_ISREG(status.st_mode):
+                        path = Path(item.path)
+                        found.append(Entry(kind, name, status.st_size, status.st_mtime, path))
+        return sorted(found, key=lambda entry: (entry.used, entry.path))
+
+    def evict(self, cap: int | None = None) -> list[Entry]:
+        """Removes the least recently used entries until `cap` bytes are left (default: the
+        store's), and what killed processes left half-written; returns the entries."""
+        self._sweep()
+        entries = self.entries()
+        excess = sum(entry.size for entry in entries) - (self.cap if cap is None else cap)
+        removed = []
+        for entry in entries:
+            if excess <= 0:
+                break
+            with self._writes():
+                entry.path.unlink(missing_ok=True)
+            excess -= entry.size
+            removed.append(entry)
+        return removed
+
+    def _sweep(self) -> None:
+        latest = time.time() - _ABANDONED
+        for directory in _KINDS:
+            for item in self._listed(directory):
+                with contextlib.suppress(OSError):
+                    if item.name.startswith(".") and item.stat().st_mtime < latest:
+                        if item.is_dir(follow_symlinks=False):
+                            shutil.rmtree(item.path, ignore_errors=True)
+                        else:
+                            Path(item.path).unlink()
+
+    def _find(self, kind: str, key: str) -> BinaryIO | None:
+        for name in self._names(kind, key):
+            file = self._opened(self.path / kind / name, name.partition("-")[2])
+            if file is not None:
+                return file
+        return None
+
+    def _names(self, kind: str, key: str) -> list[str]:
+        assert _KEY.fullmatch(key), key
+        return [item.name for item in self._listed(kind) if item.name.startswith(f"{key}-")]
+
+    def _put(self, kind: str, key: str, content: BinaryIO, mode: int) -> None:
+        with self._writes():
+            digest = _digest(content)
+            size = content.tell()
+            target = self._directory(kind) / f"{key}-{digest}"
+            earlier = self._names(kind, key)
+            with outfile.replacing(target, mode) as file:
+                outfile.copy(content, file, size)
+            for name in earlier:
+                if name != target.name:
+                    (target.parent / name).unlink(missing_ok=True)
+        self.evict()
+
+    def _opened(self, path: Path, expected: str) -> BinaryIO | None:
+        with self._writes():
+            try:
+                file = path.open("rb", buffering=0)
+            except FileNotFoundError:
+                return None
+            try:
+                if _digest(file) != expected:
+                    path.unlink(missing_ok=True)
+                    file.close()
+                    return None
+                file.seek(0)
+                with contextlib.suppress(PermissionError):  # a cache that may only be read
+                    os.utime(path)
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    def _listed(self, directory: str) -> list[os.DirEntry[str]]:
+        with self._writes():
+            try:
+                with os.scandir(self.path / directory) as found:
+                    return list(found)
+            except FileNotFoundError:
+                return []
+
+    def _directory(self, kind: str) -> Path:
+        directory = self.path / kind
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory
+
+    @contextlib.contextmanager
+    def _writes(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"the cache {self.path} cannot be used: {error.strerror}; "
+                "free some room there, or name another place with XDG_CACHE_HOME"
+            ) from error
+
+
+class NewBlob:
+    """A blob that is being written, hashed on the way."""
+
+    def __init__(self, store: Store, path: Path, file: BinaryIO) -> None:
+        self._store = store
+        self._path: Path | None = path
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """Of what has been written, "sha256:…"."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, data: bytes) -> None:
+        """Takes all of `data`."""
+        with self._store._writes():
+            self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def restart(self) -> None:
+        """Forgets what was written."""
+        with self._store._writes():
+            self._file.seek(0)
+            self._file.truncate()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def keep(self) -> BinaryIO:
+        """Puts it in the cache under its digest, for good; returns an open file of it."""
+        assert self._path is not None
+        with self._store._writes():
+            self._file.flush()
+            os.fchmod(self._file.fileno(), 0o644)
+            os.fsync(self._file.fileno())
+            target = self._path.with_name(self.digest.removeprefix("sha256:"))
+            kept = os.fdopen(os.dup(self._file.fileno()), "rb", buffering=0)
+            self._path.rename(target)
+            self._path = None
+            _sync(target.parent)
+        return kept
+
+    def close(self) -> None:
+        """Ends writing; what was not kept is gone."""
+        with contextlib.suppress(OSError):  # of what nobody wants, or was synced
+            self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def default_store() -> Store:
+    """The user's: ${XDG_CACHE_HOME:-~/.cache}/smolpack, kept to SMOLPACK_CACHE_SIZE (10G). Raises
+    SpecError for a size that is none."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # as the XDG base directory specification has it
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError as error:
+            raise SpecError("no home directory; name a place with XDG_CACHE_HOME") from error
+    cap = os.environ.get(CAP_VARIABLE)
+    return Store(base / "smolpack", parse_size(CAP_VARIABLE, cap) if cap else DEFAULT_CAP)
+
+
+def _digest(file: BinaryIO) -> str:
+    """The SHA-256 of all of it, in hex; leaves its position at the end."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while data := file.read(CHUNK):
+        found.update(data)
+    return found.hexdigest()
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
