@@ -13,10 +13,10 @@ MAX_MEMORY = 1 << 46
 MAX_CPUS = 32
 
 # Linux's signals from number 1 on; the same on every architecture that machines have.
-_SIGNALS = (
+_SIGNALS = (  # noqa: SIM905 (a line for each would be the longest part of this file)
     "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP "
     "TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
-).split()  # noqa: SIM905 (a line for each would be the longest part of this file)
+).split()
 _SIGNAL_NUMBERS = {name: number for number, name in enumerate(_SIGNALS, 1)}
 _SIGNAL_NUMBERS |= {"IOT": 6, "POLL": 29}
 # The first and the last real-time signal that C libraries leave to programs.
