@@ -1,5 +1,6 @@
 """How images are opened: which platform, which limits, over what kind of connection."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from smolpack.oci.platform import Platform, host_platform
@@ -24,9 +25,11 @@ class Limits:
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """`insecure` allows plain HTTP and certificates that nobody vouches for; `store` is the cache
-    that blobs of registries and of standard input go to."""
+    that blobs of registries and of standard input go to; `sleep` waits so many seconds before
+    something is tried again (default: until then or the end)."""
 
     platform: Platform = field(default_factory=host_platform)
     limits: Limits = field(default_factory=Limits)
     insecure: bool = False
     store: Store = field(default_factory=default_store)
+    sleep: Callable[[float], object] | None = None

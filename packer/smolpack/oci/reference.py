@@ -121,12 +121,12 @@ def _parse_local(kind: Kind, text: str, rest: str) -> LocalReference:
         path = Path(rest[:end])
         if rest[:end] and path.exists():
             return LocalReference(kind, path, rest[end + 1 :] or None, digest)
-    path = rest[: ends[0]] if ends else rest
+    missing = rest[: ends[0]] if ends else rest
     if kind is Kind.PATH:
         remedy = "an image of a registry is named without ./ at its front, like debian:12"
     else:
         remedy = "check the path"
-    raise ImageError(f"{path}: no such file or directory; {remedy}")
+    raise ImageError(f"{missing}: no such file or directory; {remedy}")
 
 
 def _parse_bare(text: str) -> Reference:

@@ -273,6 +273,7 @@ class NewBlob:
             os.fsync(self._file.fileno())
             target = self._path.with_name(self.digest.removeprefix("sha256:"))
             kept = os.fdopen(os.dup(self._file.fileno()), "rb", buffering=0)
+            kept.seek(0)
             self._path.rename(target)
             self._path = None
             _sync(target.parent)
