@@ -74,11 +74,11 @@ def opaque(path: str) -> Item:
     return Item(f"{path}/.wh..wh..opq" if path else ".wh..wh..opq")
 
 
-def tar(items: Iterable[Item], format: int = tarfile.PAX_FORMAT) -> bytes:  # noqa: A002
+def tar(items: Iterable[Item]) -> bytes:
     """A layer's tar."""
     out = io.BytesIO()
     for item in items:
-        out.write(item.info().tobuf(format, "utf-8", "surrogateescape"))
+        out.write(item.info().tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         if item.type == tarfile.REGTYPE:
             out.write(item.data + bytes(-len(item.data) % tarfile.BLOCKSIZE))
     out.write(bytes(2 * tarfile.BLOCKSIZE))
