@@ -1,11 +1,13 @@
 """The verb: a source of files, a kernel, an init and a launcher become one executable file."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from smolpack import __version__, artifact, assets, config, kernel, outfile, programs, rootfs
 from smolpack.artifact import Artifact, StoredSignature
@@ -17,6 +19,9 @@ from smolpack.progress import bar
 from smolpack.sources.base import Source
 from smolpack.spec import DEFAULT_PATH, CreateSpec, RunDefaults
 
+if TYPE_CHECKING:
+    from smolpack.rootcache import KeptRoot
+
 _log = logging.getLogger(__name__)
 
 
@@ -24,16 +29,19 @@ _log = logging.getLogger(__name__)
 Sign = Callable[[Artifact], Sequence[StoredSignature]]
 
 
-def create(spec: CreateSpec, source: Source, sign: Sign | None = None) -> Artifact:
+def create(
+    spec: CreateSpec, source: Source, sign: Sign | None = None, root: KeptRoot | None = None
+) -> Artifact:
     """Packs `source` into the executable `spec.out`, which is replaced if it exists; on any
-    failure nothing is left behind. The same input and tools give the same bytes. Raises a
-    SmolpackError of the stage that failed, and what `sign` raises."""
+    failure nothing is left behind. The same input and tools give the same bytes. What `root` keeps
+    is taken instead of packing `source`, which it was made from, and kept there otherwise. Raises
+    a SmolpackError of the stage that failed, and what `sign` raises."""
     outfile.check_target(spec.out)
     parts = _parts(spec.kernel)
     rootfs.find_tool()
     try:
         with outfile.unnamed(spec.out.parent) as image:
-            packed = _pack(source, image)
+            packed = _pack(source, image, root)
             settings = config.Config(
                 run=_complete(spec.run, image),
                 kernel_version=parts.kernel_version,
@@ -83,9 +91,16 @@ def _parts(vmlinux: Path | None) -> assets.Assets:
     )
 
 
-def _pack(source: Source, image: BinaryIO) -> rootfs.Rootfs:
-    with bar("packing", source.size()) as advance:
-        packed = rootfs.pack(source, image, advance)
+def _pack(source: Source, image: BinaryIO, root: KeptRoot | None) -> rootfs.Rootfs:
+    packed = root.take(image) if root is not None else None
+    if packed is None:
+        with bar("packing", source.size()) as advance:
+            packed = rootfs.pack(source, image, advance)
+        if root is not None:
+            try:
+                root.keep(image, packed)
+            except OutputError as error:
+                _log.warning("packing it again will take as long: %s", error)
     for message in packed.messages:
         _log.warning("tar2sqfs: %s", message)
     return packed

@@ -13,7 +13,7 @@ from smolpack.config import Config
 from smolpack.diff import compare_settings, show_setting
 from smolpack.epoch import pinned
 from smolpack.format import SectionType
-from smolpack.sources.base import Source
+from smolpack.origin import Opened
 from smolpack.spec import CreateSpec
 
 
@@ -42,16 +42,25 @@ class Comparison:
         return all(section.differs_at is None for section in self.sections)
 
 
-def rebuild(file: Path, source: Source, out: Path, kernel: Path | None = None) -> Artifact:
-    """Packs `source` as `file` says that it was made, into `out`: run defaults, SOURCE_DATE_EPOCH
-    and whether there is a bill of materials; without its signatures. `kernel` is an uncompressed
-    ELF vmlinux, unless it is the packaged one. Raises what create() does."""
+def rebuild(file: Path, found: Opened, out: Path, kernel: Path | None = None) -> Artifact:
+    """Packs what was `found` as `file` says that it was made, into `out`: run defaults,
+    SOURCE_DATE_EPOCH and whether there is a bill of materials; without its signatures. An image
+    keeps the name that it has there, since the same one can be had in many places. `kernel` is an
+    uncompressed ELF vmlinux, unless it is the packaged one. Raises what create() does."""
     with artifact.opened(file) as (packed, contents):
         settings = _settings(packed, contents)
         has_sbom = any(section.type == SectionType.SBOM for section in contents.sections)
-    spec = CreateSpec(out=out, run=settings.run, kernel=kernel, sbom=has_sbom)
+    spec = CreateSpec(
+        out=out,
+        run=settings.run,
+        kernel=kernel,
+        sbom=has_sbom,
+        image=found.image and (settings.image or found.image),
+        image_digest=found.image_digest,
+        smolfile=settings.smolfile,
+    )
     with pinned(settings.date):
-        return create.create(spec, source)
+        return create.create(spec, found.source)
 
 
 def compare(file: Path, rebuilt: Path) -> Comparison:

@@ -18,8 +18,11 @@ _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 
 
-def run(path: Path, arguments: Sequence[str], signer: str | None = None) -> NoReturn:
-    """Replaces this process by `path` with `arguments`, to be killed when its parent dies.
+def run(
+    path: Path, arguments: Sequence[str], signer: str | None = None, title: str | None = None
+) -> NoReturn:
+    """Replaces this process by `path` with `arguments`, to be killed when its parent dies; it calls
+    itself `title` (default: its path).
 
     Before, it checks what the launcher inside cannot check for itself: the launcher, and
     whether the signatures satisfy the policy and, with `signer`, come from a trusted key of that
@@ -32,7 +35,7 @@ def run(path: Path, arguments: Sequence[str], signer: str | None = None) -> NoRe
             integrity.check_launcher(file, contents)
             _check_signers(path, contents, signer)
             _die_with(parent)
-            _execute(file.fileno(), path, arguments)
+            _execute(file.fileno(), path, [title or str(path), *arguments])
     except (FormatError, PolicyError) as error:
         raise RunError(str(error)) from error
     except VerifyError as error:
@@ -71,9 +74,9 @@ def _die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _execute(descriptor: int, path: Path, arguments: Sequence[str]) -> NoReturn:
+def _execute(descriptor: int, path: Path, argv: Sequence[str]) -> NoReturn:
     try:
-        os.execve(descriptor, [str(path), *arguments], os.environ)
+        os.execve(descriptor, argv, os.environ)
     except PermissionError as error:
         raise RunError(
             f"{path}: cannot execute: {error.strerror}; try `chmod +x {path}`, "

@@ -192,8 +192,8 @@ def test_progress_bar_on_a_terminal(cli: Cli, tree: Path, out: Path) -> None:
 
 
 BAD: list[tuple[list[str], int, str]] = [
-    ([], 2, "either --rootfs DIRECTORY or --tar ARCHIVE"),
-    (["--rootfs", "{tree}", "--tar", "-"], 2, "either --rootfs DIRECTORY or --tar ARCHIVE"),
+    ([], 2, "one of --image REFERENCE, --rootfs"),
+    (["--rootfs", "{tree}", "--tar", "-"], 2, "one of --image REFERENCE, --rootfs"),
     (["--rootfs", "{tree}", "--cpus", "0"], 2, "--cpus 0"),
     (["--rootfs", "{tree}", "--cpus", "33"], 2, "--cpus 33"),
     (["--rootfs", "{tree}", "--mem", "31M"], 2, "at least 32M"),

@@ -72,7 +72,7 @@ def test_usage(cli: Cli, machine: Path, tree: Path, tmp_path: Path) -> None:
     for options in ((), ("--check", "--out", "x")):
         done = cli("rebuild", machine, "--rootfs", tree, *options)
         assert "give either --check or --out FILE" in failure(done, 2)
-    assert "either --rootfs DIRECTORY" in failure(cli("rebuild", "--check", machine), 2)
+    assert "one of --image REFERENCE" in failure(cli("rebuild", "--check", machine), 2)
     missing = cli("rebuild", "--check", machine, "--rootfs", tmp_path / "none")
     assert "none does not exist" in failure(missing, 2)
     other = cli("rebuild", "--check", tree / "etc/motd", "--rootfs", tree)

@@ -51,6 +51,7 @@ def _root(
 
 app.command(epilog=packing.EXAMPLES)(packing.create)
 app.command(
+    cls=host.RunCommand,
     epilog=host.RUN_EXAMPLES,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(host.run)

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from smolpack.cli import options
 from smolpack.errors import OutputError, SmolpackError, SpecError
+from smolpack.origin import ImageOptions, Origin, opened
 from smolpack.text import printable
 
 LS_EXAMPLES = """Examples:
@@ -34,6 +36,7 @@ REBUILD_EXAMPLES = """Examples:
 
 \b
   smolpack rebuild --check tool.vm --rootfs ./rootfs
+  smolpack rebuild --check app.vm --image registry.example/app:1.2
   smolpack rebuild tool.vm --tar rootfs.tar --out again.vm
 """
 
@@ -180,12 +183,14 @@ def sbom(file: File) -> None:
     sys.stdout.flush()
 
 
+@options.bundled(image_options=options.image_options)
 def rebuild(
     file: File,
-    rootfs: Annotated[Path | None, typer.Option(help="The directory it was packed from.")] = None,
-    tar: Annotated[
-        Path | None, typer.Option(help="The tar archive it was packed from; - is stdin.")
-    ] = None,
+    image: options.Image = None,
+    rootfs: options.RootDirectory = None,
+    tar: options.TarArchive = None,
+    *,
+    image_options: ImageOptions,
     kernel: Annotated[
         Path | None, typer.Option(help="The kernel, if it was not the packaged one.")
     ] = None,
@@ -200,20 +205,22 @@ def rebuild(
     import tempfile
 
     from smolpack import rebuild as verb
-    from smolpack.cli.packing import find_source
 
     if check == (out is not None):
         raise SpecError("give either --check or --out FILE")
+    origin = Origin(image=image, rootfs=rootfs, tar=tar, options=image_options)
     if out is not None:
-        written = verb.rebuild(file, find_source(rootfs, tar, out), out, kernel)
+        with opened(origin, out) as found:
+            written = verb.rebuild(file, found, out, kernel)
         typer.echo(f"{out}: {written.file_size} bytes, unsigned")
         return
     with _trouble(), tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, "rebuilt.vm")
-        verb.rebuild(file, find_source(rootfs, tar, made), made, kernel)
-        found = verb.compare(file, made)
-    typer.echo(verb.as_json(file, found) if json else verb.as_text(found))
-    raise typer.Exit(0 if found.same else EXIT_DIFFERENT)
+        with opened(origin, made) as found:
+            verb.rebuild(file, found, made, kernel)
+        compared = verb.compare(file, made)
+    typer.echo(verb.as_json(file, compared) if json else verb.as_text(compared))
+    raise typer.Exit(0 if compared.same else EXIT_DIFFERENT)
 
 
 @contextmanager

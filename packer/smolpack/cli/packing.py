@@ -2,66 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smolpack.cli import options
 from smolpack.errors import SpecError
-from smolpack.spec import DEFAULT_HOSTNAME, DEFAULT_MEMORY, CreateSpec, RunDefaults
-from smolpack.values import format_size, parse_command, parse_size
+from smolpack.origin import ImageOptions, Origin, opened
+from smolpack.settings import Settings, merge
+from smolpack.spec import CreateSpec
 
 if TYPE_CHECKING:
-    from smolpack.sources.base import Source
+    from smolpack.smolfile.document import Profile, Smolfile
+
+_log = logging.getLogger(__name__)
 
 EXAMPLES = """Examples:
 
 \b
-  smolpack create --rootfs ./rootfs --out tool.vm
-  smolpack create --tar rootfs.tar --out tool.vm -- /usr/bin/python3
-  smolpack create --rootfs ./rootfs --out tool.vm --entrypoint "/usr/bin/git -C /src"
+  docker save app | smolpack create --image - --out app.vm
+  smolpack create --image debian:12 --out debian.vm
+  smolpack create --image registry.example/app:1.2 --out app.vm --entrypoint /app/run
+  smolpack create -s Smolfile --out app.vm
   smolpack create --rootfs ./rootfs --out tool.vm --sign ~/.ssh/id_ed25519
-  docker export box | smolpack create --tar - --out tool.vm --cmd '["/bin/sh", "-c", "id"]'
+  smolpack create --tar rootfs.tar --out tool.vm -- /usr/bin/python3
+  smolpack create --rootfs ./rootfs --out tool.vm --cmd '["/bin/sh", "-c", "id"]'
 """
 
 
+@options.bundled(image_options=options.image_options, settings=options.settings)
 def create(
     out: Annotated[Path, typer.Option(help="The file to write; replaced if it exists.")],
-    rootfs: Annotated[Path | None, typer.Option(help="Directory to pack.")] = None,
-    tar: Annotated[
-        Path | None,
-        typer.Option(help="Tar archive to pack: plain, gzip, bzip2, xz or zstd; - is stdin."),
-    ] = None,
-    entrypoint: Annotated[
-        str | None,
-        typer.Option(
-            help="Program and first words, which arguments at run time are appended to. Split as "
-            "a shell would, or a JSON array when it starts with [."
-        ),
-    ] = None,
-    cmd: Annotated[
-        str | None,
-        typer.Option(
-            help="Words that arguments at run time replace; written as --entrypoint, or put "
-            "behind -- at the end. Without --entrypoint and --cmd: /bin/sh."
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment; repeatable.")
-    ] = None,
-    workdir: Annotated[str | None, typer.Option(help="Working directory in the machine.")] = None,
-    user: Annotated[
-        str | None, typer.Option(metavar="USER[:GROUP]", help="Who runs the program.")
-    ] = None,
-    cpus: Annotated[int, typer.Option(help="Virtual CPUs, 1 to 32.")] = 1,
-    mem: Annotated[
-        str, typer.Option(metavar="SIZE", help="Memory, like 512M or 2G; at least 32M.")
-    ] = format_size(DEFAULT_MEMORY),
-    hostname: Annotated[str, typer.Option(help="Host name in the machine.")] = DEFAULT_HOSTNAME,
-    name: Annotated[str | None, typer.Option(help="Name of the machine, for `info`.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Label; repeatable.")
-    ] = None,
+    image: options.Image = None,
+    rootfs: options.RootDirectory = None,
+    tar: options.TarArchive = None,
+    smolfile: options.SmolfilePath = None,
+    *,
+    image_options: ImageOptions,
+    settings: Settings,
     kernel: Annotated[
         Path | None, typer.Option(help="Another kernel: an uncompressed ELF vmlinux with PVH.")
     ] = None,
@@ -80,50 +61,58 @@ def create(
         list[str] | None, typer.Argument(metavar="[-- CMD…]", show_default=False)
     ] = None,
 ) -> None:
-    """Pack a directory or a tar archive into an executable file."""
+    """Pack a container image, a directory or a tar archive into an executable file. What is said
+    here goes before what the Smolfile says, and that before what the image says."""
     from smolpack import create as create_verb
+    from smolpack.smolfile.document import Profile
 
-    if cmd is not None and words:
-        raise SpecError("give the command once: either --cmd or words behind --")
-    spec = CreateSpec(
-        out=out,
-        kernel=kernel,
-        sbom=sbom,
-        run=RunDefaults(
-            entrypoint=parse_command("--entrypoint", entrypoint or ""),
-            cmd=tuple(words or ()) or parse_command("--cmd", cmd or ""),
-            env=tuple(env or ()),
-            workdir=workdir,
-            user=user,
-            hostname=hostname,
-            cpus=cpus,
-            memory=parse_size("--mem", mem),
-            name=name,
-            labels=tuple(label or ()),
-        ),
-    )
-    found = find_source(rootfs, tar, out)
-    if sign is None:
-        written = create_verb.create(spec, found)
-        typer.echo(f"{out}: {written.file_size} bytes, unsigned")
-        return
-    from smolpack import sign as sign_verb
-    from smolpack.cli.signing import load_signer
+    if words:
+        if settings.cmd is not None:
+            raise SpecError("give the command once: either --cmd or words behind --")
+        settings = dataclasses.replace(settings, cmd=tuple(words))
+    origin = Origin(image=image, rootfs=rootfs, tar=tar, options=image_options)
+    said = read_smolfile(smolfile, Profile.ARTIFACT)
+    if said is not None:
+        origin, sign = origin.or_else(said), sign or said.sign
+    signer = None
+    if sign is not None:
+        from smolpack.cli.signing import load_signer
 
-    signer = load_signer(sign)
-    written = create_verb.create(
-        spec, found, lambda contents: [sign_verb.make_signature(contents, signer)]
-    )
+        signer = load_signer(sign)
+    with opened(origin, out) as found:
+        spec = CreateSpec(
+            out=out,
+            kernel=kernel,
+            sbom=sbom,
+            run=merge(found.settings, said.settings if said else Settings(), settings),
+            image=found.image,
+            image_digest=found.image_digest,
+            smolfile=said.later_json() if said else None,
+        )
+        if signer is None:
+            written = create_verb.create(spec, found.source, root=found.root)
+            typer.echo(f"{out}: {written.file_size} bytes, unsigned")
+            return
+        from smolpack import sign as sign_verb
+
+        written = create_verb.create(
+            spec,
+            found.source,
+            lambda contents: [sign_verb.make_signature(contents, signer)],
+            found.root,
+        )
     typer.echo(f"{out}: {written.file_size} bytes, signed by {signer.public_key.fingerprint}")
 
 
-def find_source(rootfs: Path | None, tar: Path | None, out: Path) -> Source:
-    """The one that was given, to be packed into `out`; raises SpecError, SourceError."""
-    from smolpack.sources.directory import DirectorySource
-    from smolpack.sources.tar import TarSource
+def read_smolfile(path: Path | None, profile: Profile) -> Smolfile | None:
+    """The Smolfile, if one was given; tells what it asks for in vain."""
+    if path is None:
+        return None
+    from smolpack.smolfile.document import load
 
-    if rootfs is not None and tar is None:
-        return DirectorySource(rootfs, target=out)
-    if tar is not None and rootfs is None:
-        return TarSource(tar)
-    raise SpecError("give the files to pack: either --rootfs DIRECTORY or --tar ARCHIVE")
+    said = load(path, profile)
+    if names := said.later_names():
+        _log.warning(
+            "%s: kept in the machine, but nothing acts on it yet: %s", path, ", ".join(names)
+        )
+    return said
