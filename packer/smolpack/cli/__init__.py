@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smolpack import __version__
-from smolpack.cli import contents, host, inspection, packing, signing
+from smolpack.cli import cache, contents, host, inspection, packing, signing
 from smolpack.errors import RunError, SmolpackError, SpecError
 from smolpack.text import printable
 
@@ -66,6 +66,7 @@ app.command(epilog=signing.VERIFY_EXAMPLES)(signing.verify)
 app.command(epilog=signing.SIGN_EXAMPLES)(signing.sign)
 app.add_typer(signing.key_app, name="key")
 app.add_typer(signing.trust_app, name="trust")
+app.add_typer(cache.cache_app, name="cache")
 app.command(epilog=host.DOCTOR_EXAMPLES)(host.doctor)
 
 

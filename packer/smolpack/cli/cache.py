@@ -1,14 +1,18 @@
 """The cache of images and packed roots: `smolpack cache ls|prune|path`."""
 
+from __future__ import annotations
+
 import json as json_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smolpack.errors import SpecError
-from smolpack.oci.store import CAP_VARIABLE, Entry, default_store
 from smolpack.text import show_time
 from smolpack.values import format_size, parse_size
+
+if TYPE_CHECKING:
+    from smolpack.oci.store import Entry, Store
 
 _LS_EXAMPLES = "Example:\n\n\b\n  smolpack cache ls --json\n"
 _PRUNE_EXAMPLES = """Examples:
@@ -32,7 +36,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 @cache_app.command(epilog=_LS_EXAMPLES)
 def ls(json: _Json = False) -> None:
     """List what is in the cache, the least recently used first."""
-    store = default_store()
+    store = _store()
     entries = store.entries()
     if json:
         typer.echo(_as_json(entries, path=str(store.path), cap=store.cap))
@@ -50,7 +54,7 @@ def prune(
         typer.Option(
             metavar="SIZE",
             help="How much may stay, the most recently used of it.",
-            show_default=f"{CAP_VARIABLE}, else 10G",
+            show_default="SMOLPACK_CACHE_SIZE, else 10G",
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove everything.")] = False,
@@ -59,7 +63,7 @@ def prune(
     """Remove what was not used for the longest time, and what killed processes left."""
     if everything and size is not None:
         raise SpecError("--all and --size contradict each other; give one")
-    store = default_store()
+    store = _store()
     keep = 0 if everything else store.cap if size is None else parse_size("--size", size)
     removed = store.evict(keep)
     if json:
@@ -72,7 +76,14 @@ def prune(
 @cache_app.command(epilog=_PATH_EXAMPLES)
 def path() -> None:
     """Print where the cache is."""
-    typer.echo(default_store().path)
+    typer.echo(_store().path)
+
+
+def _store() -> Store:
+    # Here, not above: what reads images takes a moment to import.
+    from smolpack.oci.store import default_store
+
+    return default_store()
 
 
 def _as_json(entries: list[Entry], path: str, cap: int) -> str:
