@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from tarfile import BLOCKSIZE, DIRTYPE, SYMTYPE
 
+from smolpack.epoch import source_date
 from smolpack.errors import ImageError
 from smolpack.oci.base import Layer
 from smolpack.oci.layers import headers, sparse
@@ -41,7 +42,7 @@ class Limits:
 class LayersSource:
     """Streams the tree that layers, lowest first, make together (OCI image-spec, "Image Layer
     Filesystem Changeset"): with owners, modes, times (whole seconds), hard links, extended
-    attributes, device nodes and holes. Directories that no layer describes are left to tar2sqfs."""
+    attributes, device nodes and holes. Directories that no layer describes are root's, mode 0755."""
 
     def __init__(self, layers: Sequence[Layer], limits: Limits | None = None) -> None:
         self._layers = layers
@@ -58,7 +59,10 @@ class LayersSource:
         for layer in self._layers:
             survey.read(layer, advance)
         self._acls = 0
-        for layer, (first, entries) in zip(self._layers, survey.winners(), strict=True):
+        implied, *winners = survey.winners()
+        for entry in implied:
+            sink.write(headers.encode(_implied_directory(), entry.path(), {}))
+        for layer, first, entries in zip(self._layers, survey.starts, winners, strict=True):
             progress = _Progress(advance)
             if entries:
                 with layer.open(progress) as stream:
@@ -111,19 +115,20 @@ class LayersSource:
 
 
 class _Survey:
-    """The first pass: layers go in one after the other, within limits."""
+    """The first pass: layers go in one after the other, within limits. `starts` holds for each the
+    number of its first member."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._tree = Tree()
         self._layer = ""
         self._size = self._count = 0
-        self._starts: list[int] = []
+        self.starts: list[int] = []
 
     def read(self, layer: Layer, advance: Advance) -> None:
         """Applies a layer to the tree."""
         self._layer = layer.name
-        self._starts.append(self._count)
+        self.starts.append(self._count)
         self._tree.begin_layer()
         with layer.open(advance) as stream:
             for member in Members(stream, layer.name, self._took):
@@ -136,15 +141,11 @@ class _Survey:
                 if self._count + self._tree.implied > self._limits.entries:
                     raise self._too_much(f"{self._limits.entries} files and directories")
 
-    def winners(self) -> Iterator[tuple[int, list[Entry]]]:
-        """For each layer the number of its first member, and the entries that its members have,
-        in the order of their members."""
+    def winners(self) -> list[list[Entry]]:
+        """The entries that no member made, then those of each layer's members, in their order."""
         entries = self._tree.winners()
-        at = 0
-        for first, end in pairwise([*self._starts, self._count]):
-            stop = bisect_left(entries, end, lo=at, key=_member)
-            yield first, entries[at:stop]
-            at = stop
+        bounds = [bisect_left(entries, start, key=_member) for start in self.starts]
+        return [entries[at:end] for at, end in pairwise([0, *bounds, len(entries)])]
 
     def _took(self, size: int) -> None:
         self._size += max(size, 0)
@@ -168,6 +169,12 @@ class _Progress:
     def __call__(self, size: int) -> None:
         self.done += size
         self._advance(size)
+
+
+def _implied_directory() -> Member:
+    """What stands for a directory that no layer describes, as tar2sqfs would make it."""
+    date = source_date() or 0
+    return Member(b"", DIRTYPE, 0o755, 0, 0, date, 0, 0, None, b"", (0, 0), {})
 
 
 def _member(entry: Entry) -> int:

@@ -116,10 +116,9 @@ class Tree:
         parent.children[name] = self._file(parent, name, member, number)
 
     def winners(self) -> list[Entry]:
-        """Names in the order of their members, those of one file side by side; no implied ones."""
-        found = [entry for entry in self._entries() if entry.member != IMPLIED]
-        found.sort(key=lambda entry: entry.member)
-        return found
+        """Names in the order of their members, those of one file side by side. Directories without
+        a member come first, as they are in the tree."""
+        return sorted(self._entries(), key=lambda entry: entry.member)
 
     def _entries(self) -> Iterator[Entry]:
         pending: list[Entry] = [self.root]
