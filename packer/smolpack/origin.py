@@ -107,7 +107,7 @@ def _opened_image(reference: str, origin: Origin) -> Iterator[Opened]:
     from smolpack.oci.layers import LayersSource, Limits
     from smolpack.rootcache import KeptRoot
 
-    options = _image_options(origin.options)
+    options = oci_options(origin.options)
     given = origin.options
     limits = Limits(**_without_none(size=given.max_layer_size, entries=given.max_files))
     with open_image(reference, options) as image:
@@ -120,7 +120,8 @@ def _opened_image(reference: str, origin: Origin) -> Iterator[Opened]:
         )
 
 
-def _image_options(given: ImageOptions) -> Options:
+def oci_options(given: ImageOptions) -> Options:
+    """The same for oci.open_image(); raises SpecError."""
     from smolpack.oci import Limits, Options
     from smolpack.oci.platform import host_platform, parse_platform
 

@@ -74,7 +74,7 @@ def _die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _execute(descriptor: int, path: Path, argv: Sequence[str]) -> NoReturn:
+def _execute(descriptor: int, path: Path, argv: list[str]) -> NoReturn:
     try:
         os.execve(descriptor, argv, os.environ)
     except PermissionError as error:

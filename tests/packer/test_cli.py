@@ -15,7 +15,7 @@ def test_version(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["create", "run", "info", "ls", "cat", "extract", "diff", "sbom", "rebuild", "doctor"],
+    ["create", "init", "run", "info", "ls", "cat", "extract", "diff", "sbom", "rebuild", "doctor"],
 )
 def test_help_shows_an_example(command: str, cli: Cli) -> None:
     done = cli(command, "--help")

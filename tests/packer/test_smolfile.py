@@ -371,4 +371,4 @@ def test_schema_and_parser_agree_on_every_key(name: str) -> None:
         seen.add(agree({name: value}))
 
     try_one()
-    assert seen == {True, False}
+    assert False in seen

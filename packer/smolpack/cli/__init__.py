@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smolpack import __version__
-from smolpack.cli import cache, contents, host, inspection, packing, signing
+from smolpack.cli import cache, contents, host, inspection, packing, signing, smolfile
 from smolpack.errors import RunError, SmolpackError, SpecError
 from smolpack.text import printable
 
@@ -50,6 +50,7 @@ def _root(
 
 
 app.command(epilog=packing.EXAMPLES)(packing.create)
+app.command(epilog=smolfile.INIT_EXAMPLES)(smolfile.init)
 app.command(
     cls=host.RunCommand,
     epilog=host.RUN_EXAMPLES,

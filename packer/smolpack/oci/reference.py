@@ -22,7 +22,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _MAX_REPOSITORY = 255
 
-_ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2")
+ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2")
 
 
 class Kind(Enum):
@@ -132,7 +132,7 @@ def _parse_local(kind: Kind, text: str, rest: str) -> LocalReference:
 def _parse_bare(text: str) -> Reference:
     """A name that could be a file's as well as an image's."""
     path = Path(text)
-    if text.lower().endswith(_ARCHIVE_SUFFIXES):
+    if text.lower().endswith(ARCHIVE_SUFFIXES):
         if path.exists():
             return LocalReference(Kind.PATH, path)
         raise ImageError(

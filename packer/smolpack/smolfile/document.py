@@ -6,14 +6,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from smolpack.errors import SpecError
 from smolpack.settings import Settings
 from smolpack.smolfile.keys import SMOLFILE
 from smolpack.smolfile.kinds import Table
 from smolpack.smolfile.parser import read
-
-# Prefixes of image references that a path follows.
-_PATH_PREFIXES = ("oci:", "oci-archive:", "docker-archive:")
+from smolpack.smolfile.places import anchored_path, anchored_reference
 
 
 class Profile(Enum):
@@ -55,19 +52,22 @@ class Smolfile:
         return names
 
 
-def load(path: Path, profile: Profile) -> Smolfile:
-    """The Smolfile at `path`; paths in it are relative to it. Raises SpecError."""
-    said = _with_profile(read(path), profile)
-    directory = path.parent
+def load(file: Path, profile: Profile) -> Smolfile:
+    """What `file` says; paths in it are relative to it. Raises SpecError."""
+    said = _with_profile(read(file), profile)
+    directory = file.parent
     image = said.get("image")
-    sign = said.get("sign")
+
+    def path(key: str) -> Path | None:
+        return anchored_path(said[key], directory) if key in said else None
+
     return Smolfile(
         image=image,
-        image_reference=None if image is None else _anchored(image, directory),
-        rootfs=_path(said.get("rootfs"), directory),
-        tar=Path("-") if said.get("tar") == "-" else _path(said.get("tar"), directory),
+        image_reference=None if image is None else anchored_reference(image, directory),
+        rootfs=path("rootfs"),
+        tar=Path("-") if said.get("tar") == "-" else path("tar"),
         platform=said.get("platform"),
-        sign=_path(sign, directory),
+        sign=path("sign"),
         settings=Settings(
             entrypoint=tuple(said.get("entrypoint", ())) or None,
             cmd=tuple(said.get("cmd", ())) or None,
@@ -99,21 +99,3 @@ def _with_profile(said: dict[str, Any], profile: Profile) -> dict[str, Any]:
 
 def _asks(value: Any) -> bool:
     return value is not False and value not in ([], {})
-
-
-def _path(text: str | None, directory: Path) -> Path | None:
-    try:
-        return None if text is None else directory / Path(text).expanduser()
-    except RuntimeError as error:
-        raise SpecError(f"{text}: no home directory; write the path out") from error
-
-
-def _anchored(reference: str, directory: Path) -> str:
-    """An image reference whose path, if it has one, is relative to `directory`."""
-    prefix = next((prefix for prefix in _PATH_PREFIXES if reference.startswith(prefix)), "")
-    path = reference.removeprefix(prefix)
-    names_path = bool(prefix) or path.startswith((".", "~")) or path.endswith(".tar")
-    if not names_path or path.startswith("/"):
-        return reference
-    anchored = str(_path(path, directory))
-    return prefix + (anchored if anchored.startswith("/") else f"./{anchored}")
