@@ -92,7 +92,12 @@ def _parts(vmlinux: Path | None) -> assets.Assets:
 
 
 def _pack(source: Source, image: BinaryIO, root: KeptRoot | None) -> rootfs.Rootfs:
-    packed = root.take(image) if root is not None else None
+    packed = None
+    try:
+        packed = root.take(image) if root is not None else None
+    except OutputError as error:
+        _log.warning("%s", error)
+        root = None
     if packed is None:
         with bar("packing", source.size()) as advance:
             packed = rootfs.pack(source, image, advance)

@@ -20,8 +20,8 @@ def choose(image: BinaryIO, run: RunDefaults) -> str:
     if program is None:
         if not _is_program(files.resolve(_FALLBACK)):
             raise RootfsError(
-                "nothing to run: no command was given and the root has no /bin/sh; "
-                "add `-- PROGRAM ARGS…`, --cmd or --entrypoint"
+                "nothing to run: no command was given, by an image neither, and the root has no "
+                "/bin/sh; add `-- PROGRAM ARGS…`, --cmd or --entrypoint"
             )
         return _FALLBACK
     candidates = list(_candidates(program, run))
@@ -30,8 +30,13 @@ def choose(image: BinaryIO, run: RunDefaults) -> str:
     present = next((path for path in candidates if files.resolve(path) is not None), None)
     if present is not None:
         raise RootfsError(f"{present} in the root is not an executable file; see `chmod +x`")
-    where = f" along PATH={_search_path(run)}" if "/" not in program else ""
-    raise RootfsError(f"{program} is not in the root{where}; name a program that is")
+    where = ""
+    if "/" not in program:
+        where = f" along PATH={_search_path(run)}"
+    elif not program.startswith("/"):
+        where = f" at {candidates[0]}, where the working directory puts it"
+    option = "--entrypoint" if run.entrypoint else "--cmd or behind --"
+    raise RootfsError(f"{program} is not in the root{where}; name a program that is, with {option}")
 
 
 def _candidates(program: str, run: RunDefaults) -> Iterator[str]:

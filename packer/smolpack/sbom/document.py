@@ -34,6 +34,8 @@ def document(inventory: Inventory, parts: Assets, settings: Config, date: int | 
         bom_ref="machine",
         properties=[
             *_property("source-sha256", settings.source),
+            *_property("image", settings.image),
+            *_property("image-digest", settings.image_digest),
             *(Property(name="smolpack:label", value=label) for label in settings.run.labels),
             *(Property(name="smolpack:incomplete", value=text) for text in inventory.warnings),
         ],
