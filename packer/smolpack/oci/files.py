@@ -171,11 +171,14 @@ class _Forward:
         if not 0 <= size <= _MAX_HEADER:
             raise ImageError(f"{self._name}: damaged: a header of {size} bytes")
         pieces = []
-        while size and (data := self._stream.read(size)):
-            pieces.append(data)
-            self._position += len(data)
-            self._advance(len(data))
-            size -= len(data)
+        try:
+            while size and (data := self._stream.read(size)):
+                pieces.append(data)
+                self._position += len(data)
+                self._advance(len(data))
+                size -= len(data)
+        except DAMAGED as error:
+            raise ImageError(f"{self._name}: damaged or truncated: {error}") from error
         return b"".join(pieces)
 
     def drain(self) -> None:
@@ -214,8 +217,8 @@ def _read_members(
         raise ImageError(f"{name}: not a tar archive, or damaged: {error}") from error
     except (tarfile.TarError, ValueError, OverflowError, IndexError, RecursionError) as error:
         raise ImageError(f"{name}: damaged tar archive: {error}") from error
-    except DAMAGED as error:
-        raise ImageError(f"{name}: damaged or truncated: {error}") from error
+    except OSError as error:
+        raise ImageError(f"{name}: cannot read: {error.strerror}") from error
     raise AssertionError
 
 

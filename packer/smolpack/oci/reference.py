@@ -1,5 +1,6 @@
 """What a user names an image by, taken apart: a place on this host, a registry, an engine."""
 
+import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -96,7 +97,8 @@ def parse_reference(text: str) -> Reference:
         if kind.value and text.startswith(kind.value):
             return _parse_prefixed(kind, text, text.removeprefix(kind.value))
     if text.startswith((".", "/", "~")):
-        return _parse_local(Kind.PATH, text, str(Path(text).expanduser()))
+        # Not Path.expanduser(), which would drop a leading "./".
+        return _parse_local(Kind.PATH, text, os.path.expanduser(text))  # noqa: PTH111
     return _parse_bare(text)
 
 
@@ -119,7 +121,7 @@ def _parse_local(kind: Kind, text: str, rest: str) -> LocalReference:
     ends = [at for at, char in enumerate(rest) if char == ":"]
     for end in (*ends, len(rest)):
         path = Path(rest[:end])
-        if rest[:end] and path.exists():
+        if rest[:end] and _exists(path):
             return LocalReference(kind, path, rest[end + 1 :] or None, digest)
     missing = rest[: ends[0]] if ends else rest
     if kind is Kind.PATH:
@@ -133,12 +135,12 @@ def _parse_bare(text: str) -> Reference:
     """A name that could be a file's as well as an image's."""
     path = Path(text)
     if text.lower().endswith(ARCHIVE_SUFFIXES):
-        if path.exists():
+        if _exists(path):
             return LocalReference(Kind.PATH, path)
         raise ImageError(
             f"{text}: no such file; an image of this name on Docker Hub would be docker://{text}"
         )
-    if path.exists():
+    if _exists(path):
         raise SpecError(f"{text}: a file here, or an image? Write ./{text} or docker://{text}")
     return parse_registry_reference(text)
 
@@ -169,6 +171,13 @@ def parse_registry_reference(text: str) -> RegistryReference:
     if colon and not _TAG.fullmatch(tag):
         raise SpecError(f"{text}: {tag!r} is not a tag")
     return RegistryReference(domain, repository, tag or DEFAULT_TAG, digest)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that no file could have
+        return False
 
 
 def _check_digest(text: str, digest: str) -> str:

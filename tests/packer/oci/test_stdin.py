@@ -1,0 +1,105 @@
+"""Images that come once: through a pipe, or compressed as a whole."""
+
+import gzip
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layouts import (
+    TARS,
+    compressed,
+    digest_of,
+    docker_archive,
+    layers_of,
+    read_layers,
+    refusal,
+    simple,
+)
+from smolpack.oci import Options, open_image
+
+
+class _Stdin:
+    def __init__(self, file: Any) -> None:
+        self.buffer = file
+
+    def isatty(self) -> bool:
+        return False
+
+
+@pytest.fixture(name="piped")
+def _piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Makes standard input a pipe that something comes out of."""
+
+    def pipe(data: bytes) -> None:
+        process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        monkeypatch.setattr(sys, "stdin", _Stdin(process.stdout))
+        assert process.stdin is not None
+
+        def feed() -> None:
+            assert process.stdin is not None
+            process.stdin.write(data)
+            process.stdin.close()
+
+        threading.Thread(target=feed, daemon=True).start()
+
+    return pipe
+
+
+@pytest.mark.parametrize("how", ["tar", "tar+gzip", "tar+zstd"])
+@pytest.mark.parametrize("layout", [False, True])
+def test_standard_input(
+    how: str, layout: bool, piped: Callable[[bytes], None], options: Options
+) -> None:
+    archive = simple(TARS).tar() if layout else docker_archive({"app:1": TARS})
+    piped(compressed(archive, how))
+    with open_image("-", options) as image:
+        assert image.layers[0].name.startswith("standard input, layer 1 of 2 (sha256:")
+        assert read_layers(image) == TARS
+    kept = {entry.name for entry in options.store.entries()}
+    expected = [compressed(tar, "tar+gzip") for tar in TARS] if layout else TARS
+    assert {digest_of(data) for data in expected} <= kept
+
+
+def test_standard_input_that_is_a_file_is_read_in_place(
+    saved: Callable[[bytes], Path], options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with saved(docker_archive({"app:1": TARS})).open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", _Stdin(file))
+        assert layers_of("-", options) == TARS
+    assert not options.store.path.exists()
+
+
+def test_nothing_on_standard_input(monkeypatch: pytest.MonkeyPatch, options: Options) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "no image comes in on standard input" in refusal("-", options)
+
+
+def test_half_of_an_archive_on_standard_input(
+    piped: Callable[[bytes], None], options: Options
+) -> None:
+    archive = docker_archive({"app:1": TARS})
+    piped(archive[: len(archive) // 2])
+    assert "standard input: truncated: it ends within" in refusal("-", options)
+    # What was whole may stay; half a blob may not.
+    for entry in options.store.entries():
+        assert digest_of(entry.path.read_bytes()) == entry.name
+    assert not [path for path in options.store.path.rglob(".*") if path.is_file()]
+
+
+def test_blobs_stay_readable_though_the_cache_is_too_small(
+    piped: Callable[[bytes], None], options: Options
+) -> None:
+    options.store.cap = 1
+    piped(docker_archive({"app:1": TARS}))
+    assert layers_of("-", options) == TARS
+    assert options.store.entries() == []
+
+
+def test_compressed_archive_file(saved: Callable[[bytes], Path], options: Options) -> None:
+    path = saved(gzip.compress(docker_archive({"app:1": TARS})))
+    assert layers_of(str(path), options) == TARS
