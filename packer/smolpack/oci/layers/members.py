@@ -9,7 +9,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from tarfile import (
     BLKTYPE,
     BLOCKSIZE,
@@ -88,9 +88,17 @@ class Members:
         self._reader = Reader(stream, layer, took)
         self._layer = layer
         self._data = self._padding = 0
+        self._name = b""
 
     def __iter__(self) -> Iterator[Member]:
-        while (member := self._next()) is not None:
+        while True:
+            self._name = b""
+            try:
+                member = self._next()
+            except ValueError as error:
+                raise self._damaged(error) from error
+            if member is None:
+                break
             yield member
         self._reader.drain()
 
@@ -106,26 +114,23 @@ class Members:
         records: list[tuple[bytes, bytes]] = []
         long_name = long_target = None
         while True:
-            with self._damage("header"):
-                block = self._header()
-                if block is None:
-                    if records or long_name or long_target:
-                        raise ValueError("it ends after an extended header")
-                    return None
-                fields = _HEADER.unpack(block)
-                kind = fields[7]
-                if kind == XHDTYPE:
-                    records = list(_records(self._extension(fields)))
-                elif kind == XGLTYPE:
-                    self._extension(fields)  # engines pass over it
-                elif kind == GNUTYPE_LONGNAME:
-                    long_name = _text(self._extension(fields))
-                elif kind == GNUTYPE_LONGLINK:
-                    long_target = _text(self._extension(fields))
-                else:
-                    break
-        with self._damage(shown(long_name or _text(fields[0]))):
-            return self._member(block, fields, records, long_name, long_target)
+            block = self._header()
+            if block is None:
+                if records or long_name or long_target:
+                    raise ValueError("an extended header without a member")
+                return None
+            fields = _HEADER.unpack(block)
+            kind = fields[7]
+            if kind == XHDTYPE:
+                records = list(_records(self._extension(fields)))
+            elif kind == XGLTYPE:
+                self._extension(fields)  # engines pass over it
+            elif kind == GNUTYPE_LONGNAME:
+                long_name = _text(self._extension(fields))
+            elif kind == GNUTYPE_LONGLINK:
+                long_target = _text(self._extension(fields))
+            else:
+                return self._member(block, fields, records, long_name, long_target)
 
     def _header(self) -> bytes | None:
         """The next block that is no end marker; None at the end of the archive."""
@@ -171,7 +176,7 @@ class Members:
         name = _text(name)
         if prefix := _text(prefix):
             name = prefix + b"/" + name
-        name = long_name or pax.get(b"path", name)
+        name = self._name = long_name or pax.get(b"path", name)
         size = _decimal(pax[b"size"]) if b"size" in pax else _number(fields[4])
         if size < 0:
             raise ValueError("a negative size")
@@ -190,7 +195,7 @@ class Members:
         return Member(
             name,
             kind,
-            _number(fields[1]) & 0o7777,
+            _mode(fields[1]),
             _bounded(pax.get(b"uid"), fields[2], _MAX_ID, "owner"),
             _bounded(pax.get(b"gid"), fields[3], _MAX_ID, "group"),
             _time(pax.get(b"mtime"), fields[5]),
@@ -232,15 +237,10 @@ class Members:
         self._data -= BLOCKSIZE
         return self._reader.read(BLOCKSIZE)
 
-    @contextmanager
-    def _damage(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:
-            offset = self._reader.offset
-            raise ImageError(
-                f"{self._layer}: damaged tar archive: {what} before byte {offset}: {error}"
-            ) from error
+    def _damaged(self, error: ValueError) -> ImageError:
+        what = f"in {shown(self._name)}" if self._name else "in a header"
+        place = f"{what}, before byte {self._reader.offset}"
+        return ImageError(f"{self._layer}: damaged tar archive: {error} ({place})")
 
 
 def _text(field: bytes) -> bytes:
@@ -272,6 +272,8 @@ def _decimal(digits: bytes) -> int:
     return int(digits)
 
 
+# Owners and times are the same in most members, and decoding numbers is what takes the time.
+@lru_cache(1024)
 def _bounded(decimal: bytes | None, field: bytes, largest: int, what: str) -> int:
     value = _number(field) if decimal is None else _decimal(decimal)
     if not 0 <= value <= largest:
@@ -279,6 +281,7 @@ def _bounded(decimal: bytes | None, field: bytes, largest: int, what: str) -> in
     return value
 
 
+@lru_cache(1024)
 def _time(decimal: bytes | None, field: bytes) -> int:
     if decimal is None:
         seconds = _number(field)
@@ -286,6 +289,11 @@ def _time(decimal: bytes | None, field: bytes) -> int:
         whole = decimal.partition(b".")[0]
         seconds = 0 if whole.startswith(b"-") else _decimal(whole)
     return min(max(seconds, 0), _MAX_TIME)
+
+
+@lru_cache(1024)
+def _mode(field: bytes) -> int:
+    return _number(field) & 0o7777
 
 
 def _link_target(long: bytes | None, pax: dict[bytes, bytes], field: bytes) -> bytes:

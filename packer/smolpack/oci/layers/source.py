@@ -42,7 +42,8 @@ class Limits:
 class LayersSource:
     """Streams the tree that layers, lowest first, make together (OCI image-spec, "Image Layer
     Filesystem Changeset"): with owners, modes, times (whole seconds), hard links, extended
-    attributes, device nodes and holes. Directories that no layer describes are root's, mode 0755."""
+    attributes, device nodes and holes. Directories that no layer describes are root's,
+    mode 0755."""
 
     def __init__(self, layers: Sequence[Layer], limits: Limits | None = None) -> None:
         self._layers = layers
@@ -106,6 +107,8 @@ class LayersSource:
 
     def _xattrs(self, member: Member) -> dict[bytes, bytes]:
         """What squashfs can hold of them."""
+        if not member.xattrs:
+            return {}
         self._acls += any(name.startswith(_ACL) for name in member.xattrs)
         return {
             name: value

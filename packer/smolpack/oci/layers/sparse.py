@@ -43,14 +43,15 @@ def stored_map(block: Callable[[], bytes], number: Callable[[bytes], int]) -> li
     lines: list[bytes] = []
     rest = b""
     wanted = 1
-    while len(lines) < wanted:
+    while True:
         *more, rest = (rest + block()).split(b"\n")
         lines += more
+        if lines and wanted == 1:
+            wanted += 2 * _check_count(number(lines[0]))
+        if len(lines) >= wanted:
+            return [number(line) for line in lines[1:wanted]]
         if len(rest) > _MAX_DIGITS:
             raise ValueError("a sparse map that is no map")
-        if wanted == 1 and lines:
-            wanted += 2 * _check_count(number(lines[0]))
-    return [number(line) for line in lines[1:wanted]]
 
 
 def extents(numbers: Sequence[int], size: int, stored: int) -> Extents | None:
