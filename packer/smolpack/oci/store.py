@@ -94,7 +94,7 @@ class Store:
             yield file
 
     def put_root(self, key: str, image: BinaryIO) -> None:
-        """Keeps a copy of all of `image`, whose position may change."""
+        """Keeps a copy of all of the file `image`, whose position may change."""
         self._put(_ROOTS, key, image, 0o644)
 
     @contextlib.contextmanager
