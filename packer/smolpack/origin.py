@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from smolpack.smolfile.document import Smolfile
     from smolpack.sources.base import Source
 
+# What machines run; a processor of the host may lack what the last variant has.
+_MOST = "linux/amd64/v4"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
@@ -125,8 +128,11 @@ def oci_options(given: ImageOptions) -> Options:
     from smolpack.oci import Limits, Options
     from smolpack.oci.platform import host_platform, parse_platform
 
+    platform = parse_platform(given.platform) if given.platform else host_platform()
+    if not parse_platform(_MOST).runs(platform):
+        raise SpecError(f"--platform {platform}: machines are x86_64; give linux/amd64")
     return Options(
-        platform=parse_platform(given.platform) if given.platform else host_platform(),
+        platform=platform,
         insecure=given.insecure,
         limits=Limits(
             **_without_none(max_layer_size=given.max_layer_size, max_ratio=given.max_ratio)

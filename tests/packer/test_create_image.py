@@ -247,6 +247,11 @@ def test_policy_holds_for_images_too(cli: Cli, home: Path, image: Path) -> None:
         (("create", "--out", "x", "--image", "./app.tar", "--platform", "amd64"), 2, "--platform"),
         (("create", "--out", "x", "--image", "./arm.tar"), 1, "arm64"),
         (
+            ("create", "--out", "x", "--image", "./arm.tar", "--platform", "linux/arm64"),
+            2,
+            "--platform linux/arm64: machines are x86_64; give linux/amd64",
+        ),
+        (
             ("create", "--out", "x", "--image", "./relative.tar"),
             1,
             "/srv/./none, where the",

@@ -1,6 +1,8 @@
 """Smolfiles: what they mean, what is refused and where, and that editors are told the same."""
 
+import contextlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,41 @@ def test_finding_a_line_takes_no_time(path: Path) -> None:
         read(path, lines)
 
 
+# Values that take lines of their own, and look like statements inside.
+VALUES = [
+    *("1", '"#"', "'''\nx = 1\n[y]\n'''", '"""\n\\"""\nz = ["""', "[ # ]\n]", "{ a = ']' }"),
+    *("[\n'[', # '\n\"]\",\n]", '"""a"""""', "''''''", '""', "[[\n], [],\n]"),
+]
+OTHERS = ["# a = 1", "", "  # '''", "[{}]", "[[{}]]", "[{}.'a.b']"]
+
+
+@given(st.lists(st.sampled_from([*VALUES, *OTHERS]), max_size=8))
+def test_lines_are_counted(parts: list[str]) -> None:
+    text = ""
+    places: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, part in enumerate(parts):
+        line = text.count("\n") + 1
+        key = f"k{number}"
+        if part in VALUES:
+            places[(*table, key)] = line
+            text += f" {key} = {part}\n"
+        elif "{}" in part:
+            table = (key, "a.b") if "a.b" in part else (key,)
+            places[table] = line
+            text += f"{part.format(key)} # ]\n"
+        else:
+            text += f"{part}\n"
+    tomllib.loads(text)
+    assert {place: parser.line_of(text, place) for place in places} == places
+
+
+@given(st.text(alphabet="abcdenpuv=[]{}\"'#\\.,0123 \n", max_size=60))
+def test_hostile(text: str) -> None:
+    with contextlib.suppress(SpecError):
+        parser.parse(text, "Smolfile")
+
+
 def test_the_shipped_schema_is_what_the_parser_says() -> None:
     assert schema.PATH.read_text() == schema.as_text()
     jsonschema.Draft7Validator.check_schema(schema.schema())
@@ -372,3 +409,27 @@ def test_schema_and_parser_agree_on_every_key(name: str) -> None:
 
     try_one()
     assert False in seen
+
+
+def leaves(kind: Kind, name: str) -> dict[str, bool]:
+    """Every key below a kind, as the documentation writes it, and whether something acts on it."""
+    if isinstance(kind, Names):
+        return leaves(kind.value, f"{name}.NAME")
+    assert isinstance(kind, Table)
+    found: dict[str, bool] = {}
+    for inner, key in kind.keys.items():
+        path = f"{name}.{inner}".lstrip(".")
+        if inner == "pack":
+            found["pack.…"] = True
+        elif isinstance(key.kind, Table | Names):
+            found |= leaves(key.kind, path)
+        else:
+            found[path] = key.acted_on
+    return found
+
+
+def test_documentation_tabulates_every_key() -> None:
+    text = (Path(__file__).parents[2] / "docs/smolfile.md").read_text()
+    _, _, section = text.partition("## Keys")
+    rows = re.findall(r"^\| `([^`]+)` \|.*\| (yes|later) \|$", section, re.MULTILINE)
+    assert {key: acts == "yes" for key, acts in rows} == leaves(SMOLFILE, "")

@@ -158,7 +158,7 @@ def settings(
     ] = None,
     volume: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Place for data, for `info`; repeatable."),
+        typer.Option(metavar="PATH", help="Directory for data, made if it is missing; repeatable."),
     ] = None,
     healthcheck: Annotated[
         str | None,
