@@ -122,7 +122,8 @@ static int add_groups(struct text name, struct identity *identity, struct error 
 
 static void set_home(struct identity *identity, struct text home)
 {
-	if (!home.size || home.size >= sizeof(identity->home))
+	if (!home.size || home.size >= sizeof(identity->home) ||
+	    memchr(home.start, '\0', home.size))
 		home = (struct text){ "/", 1 };
 	memcpy(identity->home, home.start, home.size);
 	identity->home[home.size] = '\0';

@@ -240,6 +240,20 @@ static void test_many_groups(void)
 	free(groups);
 }
 
+static void test_odd_home(void)
+{
+	const char text[] = "bob:x:1:1::\0/home:\n";
+	int file = memfd_create("file", MFD_CLOEXEC);
+
+	CHECK_INT(write(file, text, sizeof(text) - 1), sizeof(text) - 1);
+	lseek(file, 0, SEEK_SET);
+	CHECK_INT(user_resolve("bob", file, -1, &identity, &error), 0);
+	CHECK_STR(identity.home, "/");
+	close(file);
+	REQUIRE(!resolve_in("bob", "bob:x:1:1::not absolute:\n", NULL));
+	CHECK_STR(identity.home, "not absolute");
+}
+
 static void test_long_home(void)
 {
 	static char entry[PATH_MAX + 64];
@@ -265,6 +279,7 @@ int main(void)
 	CHECK_RUN(test_huge_file);
 	CHECK_RUN(test_unreadable);
 	CHECK_RUN(test_many_groups);
+	CHECK_RUN(test_odd_home);
 	CHECK_RUN(test_long_home);
 	return check_report();
 }

@@ -18,6 +18,10 @@ $(FUZZ_OUT)/stub/%.o: stub/%.c tests/fuzz/fuzz.mk | $(ZSTD)/zstd.h
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -MMD -c $< -o $@
 
+$(FUZZ_OUT)/guest/%.o: guest/%.c tests/fuzz/fuzz.mk
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -MMD -c $< -o $@
+
 $(FUZZ_OUT)/%.o: tests/fuzz/%.c tests/fuzz/fuzz.mk | $(ZSTD)/zstd.h
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -MMD -c $< -o $@
@@ -62,4 +66,4 @@ fuzz: $(FUZZ_TARGETS:%=$(FUZZ_OUT)/%) $(FUZZ_OUT)/seeds
 fuzz-short: $(FUZZ_TARGETS:%=$(FUZZ_OUT)/%) $(FUZZ_OUT)/seeds
 	$(call RUN_FUZZERS,$(FUZZ_SHORT_SECONDS))
 
--include $(wildcard $(FUZZ_OUT)/*.d $(FUZZ_OUT)/stub/*.d $(FUZZ_OUT)/stub/*/*.d)
+-include $(wildcard $(FUZZ_OUT)/*.d $(FUZZ_OUT)/guest/*.d $(FUZZ_OUT)/stub/*.d $(FUZZ_OUT)/stub/*/*.d)

@@ -80,6 +80,21 @@ static void signature_seeds(void)
 	save("signature", "key");
 }
 
+static void user_seeds(void)
+{
+	static const char *const wanted[] = { "bob", "1000", "bob:staff", "7:8", ":", "amy" };
+	static const char files[] = "\xff" "root:x:0:0::/root:\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n"
+				    "\xff" "bob:x:1001:\nstaff:x:50:amy,bob\n";
+
+	for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		const char name[] = { (char)('0' + i), '\0' };
+
+		put(wanted[i], strlen(wanted[i]));
+		put(files, sizeof(files) - 1);
+		save("user", name);
+	}
+}
+
 static void policy_seeds(void)
 {
 	static const char all[] = "# who\nrequire-signature = true\nsigners = [\n\t\"" SAMPLE_FINGERPRINT
@@ -176,6 +191,7 @@ int main(int argc, char **argv)
 	artifact_seeds();
 	signature_seeds();
 	policy_seeds();
+	user_seeds();
 	kernel_seed("raw", FORMAT_ENCODING_RAW);
 	kernel_seed("zstd", FORMAT_ENCODING_ZSTD);
 	control_seeds();

@@ -58,12 +58,6 @@ def test_user_that_is_not_there(machine) -> None:
     assert '"nobody-knows"' in result.complaint
 
 
-def test_working_directory_that_is_not_there(machine) -> None:
-    result = machine("missing-workdir").run("true")
-    assert result.status == LAUNCHER_FAILURE
-    assert '"/no/such/place": No such file or directory' in result.complaint
-
-
 def test_what_the_program_leaves_behind_ends_with_it(busybox: Machine) -> None:
     """A background process that holds the streams open does not keep the machine."""
     result = busybox.script("(trap '' TERM HUP; sleep 1000) & echo done; exit 3")
