@@ -17,7 +17,7 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 DEVICE, BLOCK, FIFO = tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE
 
 # Layers, lowest first, and the paths that are left; a symlink has its target behind it.
-CASES = {
+CASES: dict[str, tuple[list[list[Item]], str]] = {
     "later layers win": (
         [[file("a", "1"), file("b", "1")], [file("a", "2")]],
         "a b",

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from tarfile import BLOCKSIZE, DIRTYPE, SYMTYPE
+from tarfile import BLOCKSIZE, DIRTYPE, LNKTYPE, SYMTYPE
 
 from smolpack.epoch import source_date
 from smolpack.errors import ImageError
@@ -142,7 +142,9 @@ class _Survey:
                     raise _refused(layer, member, error) from error
                 self._count += 1
                 if self._count + self._tree.implied > self._limits.entries:
-                    raise self._too_much(f"{self._limits.entries} files and directories")
+                    raise self._too_much(
+                        f"{self._limits.entries} files and directories", "--max-files"
+                    )
 
     def winners(self) -> list[list[Entry]]:
         """The entries that no member made, then those of each layer's members, in their order."""
@@ -153,12 +155,12 @@ class _Survey:
     def _took(self, size: int) -> None:
         self._size += max(size, 0)
         if self._size > self._limits.size:
-            raise self._too_much(f"{self._limits.size} bytes")
+            raise self._too_much(f"{self._limits.size} bytes", "--max-layer-size")
 
-    def _too_much(self, limit: str) -> ImageError:
+    def _too_much(self, limit: str, option: str) -> ImageError:
         return ImageError(
             f"{self._layer}: the image holds more than {limit}; is it a decompression bomb? "
-            "If you trust it, raise the limit"
+            f"If you trust it, raise the limit with {option}"
         )
 
 
@@ -188,7 +190,9 @@ def _is_of(member: Member, entry: Entry) -> bool:
     """Whether it is the member that an entry was made from, as far as can be told."""
     if isinstance(entry, Symlink):
         return member.type == SYMTYPE and member.target == entry.target
-    return (member.type == DIRTYPE) == isinstance(entry, Directory)
+    if isinstance(entry, Directory):
+        return member.type == DIRTYPE
+    return member.type not in (DIRTYPE, SYMTYPE, LNKTYPE)
 
 
 def _expanded(extents: sparse.Extents, size: int, members: Members) -> Iterator[bytes]:
