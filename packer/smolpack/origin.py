@@ -24,12 +24,12 @@ _MOST = "linux/amd64/v4"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """How an image is opened; None for the default. Sizes in bytes; see oci.Options and
-    LayersSource's limits."""
+    """How an image is opened; None for the default. `max_size` (bytes) and `max_files` are of all
+    layers together, `max_ratio` is how many times its size any of them may unpack to."""
 
     platform: str | None = None
     insecure: bool = False
-    max_layer_size: int | None = None
+    max_size: int | None = None
     max_ratio: int | None = None
     max_files: int | None = None
 
@@ -112,7 +112,7 @@ def _opened_image(reference: str, origin: Origin) -> Iterator[Opened]:
 
     options = oci_options(origin.options)
     given = origin.options
-    limits = Limits(**_without_none(size=given.max_layer_size, entries=given.max_files))
+    limits = Limits(**_without_none(size=given.max_size, entries=given.max_files))
     with open_image(reference, options) as image:
         yield Opened(
             source=LayersSource(image.layers, limits),
@@ -134,9 +134,7 @@ def oci_options(given: ImageOptions) -> Options:
     return Options(
         platform=platform,
         insecure=given.insecure,
-        limits=Limits(
-            **_without_none(max_layer_size=given.max_layer_size, max_ratio=given.max_ratio)
-        ),
+        limits=Limits(**_without_none(max_layer_size=given.max_size, max_ratio=given.max_ratio)),
     )
 
 

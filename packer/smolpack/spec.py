@@ -6,7 +6,6 @@ from pathlib import Path
 from smolpack import values
 from smolpack.errors import SpecError
 from smolpack.values import MAX_CPUS, MAX_MEMORY, MIN_MEMORY, format_size
-from smolpack.values import parse_size as parse_size
 
 DEFAULT_MEMORY = 512 << 20
 DEFAULT_HOSTNAME = "smolpack"

@@ -83,26 +83,28 @@ def image_options(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plain HTTP and unknown certificates.")
     ] = False,
-    max_layer_size: Annotated[
+    image_max_size: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Bytes that layers may unpack to.", show_default="64G"),
+        typer.Option(
+            metavar="SIZE", help="To how much an image may unpack, like 64G.", show_default="64G"
+        ),
     ] = None,
-    max_ratio: Annotated[
+    image_max_ratio: Annotated[
         int | None,
-        typer.Option(help="How many times its size a layer may unpack to.", show_default="200"),
+        typer.Option(help="To how many times its size a layer may.", show_default="200"),
     ] = None,
-    max_files: Annotated[
+    image_max_files: Annotated[
         int | None,
-        typer.Option(help="Files that all layers may have.", show_default="1000000"),
+        typer.Option(help="To how many files an image may.", show_default="1000000"),
     ] = None,
 ) -> ImageOptions:
     """For commands that open images."""
     return ImageOptions(
         platform=platform,
         insecure=insecure,
-        max_layer_size=_parsed(parse_size, "--max-layer-size", max_layer_size),
-        max_ratio=max_ratio,
-        max_files=max_files,
+        max_size=_parsed(parse_size, "--image-max-size", image_max_size),
+        max_ratio=image_max_ratio,
+        max_files=image_max_files,
     )
 
 

@@ -194,12 +194,12 @@ class _Content:
         if self._size > layer.limits.max_layer_size:
             raise ImageError(
                 f"{layer.name}: unpacks to more than {layer.limits.max_layer_size} bytes; "
-                "if you trust this image, raise --max-layer-size"
+                "if you trust this image, raise --image-max-size"
             )
         if self._size > max(RATIO_FREE, layer.size * layer.limits.max_ratio):
             raise ImageError(
                 f"{layer.name}: unpacks to more than {layer.limits.max_ratio} times its size; "
-                "if you trust this image, raise --max-ratio"
+                "if you trust this image, raise --image-max-ratio"
             )
 
     def _check_stored(self) -> None:

@@ -32,7 +32,7 @@ def layer_of(
         diff_id=digest_of(content),
         size=len(stored),
         digest=digest,
-        locate=lambda: Extent(file, len(before), len(stored)),  # type: ignore[arg-type]
+        locate=lambda: Extent(file, len(before), len(stored)),
         limits=limits or Limits(),
         remedy="save it again",
     )
@@ -141,7 +141,7 @@ def test_size_limit() -> None:
     text = refusal(layer_of(stored, DATA, limits=Limits(max_layer_size=len(DATA) - 1)))
     assert text.endswith(
         f"unpacks to more than {len(DATA) - 1} bytes; if you trust this image, "
-        "raise --max-layer-size"
+        "raise --image-max-size"
     )
     assert read(layer_of(stored, DATA, limits=Limits(max_layer_size=len(DATA)))) == DATA
 
@@ -153,7 +153,7 @@ def test_bomb(compress: object, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = compress(zeros)  # type: ignore[operator]
     text = refusal(layer_of(stored, zeros))
     assert text.endswith(
-        "unpacks to more than 200 times its size; if you trust this image, raise --max-ratio"
+        "unpacks to more than 200 times its size; if you trust this image, raise --image-max-ratio"
     )
     assert read(layer_of(stored, zeros, limits=Limits(max_ratio=1 << 20))) == zeros
 
