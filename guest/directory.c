@@ -34,7 +34,7 @@ static int resolve_link(char path[PATH_MAX], size_t length)
 
 	snprintf(link, sizeof(link), "%.*s", (int)length, path);
 	size = readlink(link, target, sizeof(target));
-	if (size < 0)
+	if (size <= 0)
 		return -1;
 	if (target[0] != '/')
 		parent = (int)(strrchr(link, '/') - link) + 1;

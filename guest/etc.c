@@ -72,20 +72,21 @@ static int fill(const char *etc, const char *name, const char *text, struct erro
 
 int etc_fill(const char *etc, const char *hostname, struct error *error)
 {
-	char hosts[512], name[128];
-	int length;
+	char hosts[512] = LOCALHOST, name[128] = "";
 
 	if (!covered)
 		return 0;
-	if (!hostname)
-		return fill(etc, "hosts", LOCALHOST, error) ||
-		       fill(etc, "resolv.conf", NO_RESOLVER, error) ? -1 : 0;
+	if (hostname) {
+		/* under its domain first, then alone: hosts(5) */
+		const int length = (int)strcspn(hostname, ".");
+		const bool has_domain = hostname[length];
 
-	/* the name under its domain first, then alone: hosts(5) */
-	length = (int)strcspn(hostname, ".");
-	snprintf(name, sizeof(name), "%s\n", hostname);
-	snprintf(hosts, sizeof(hosts), LOCALHOST "127.0.1.1\t%s%s%.*s\n", hostname,
-		 hostname[length] ? " " : "", hostname[length] ? length : 0, hostname);
-	return fill(etc, "hostname", name, error) || fill(etc, "hosts", hosts, error) ||
-	       fill(etc, "resolv.conf", NO_RESOLVER, error) ? -1 : 0;
+		snprintf(name, sizeof(name), "%s\n", hostname);
+		snprintf(hosts, sizeof(hosts), LOCALHOST "127.0.1.1\t%s%s%.*s\n", hostname,
+			 has_domain ? " " : "", has_domain ? length : 0, hostname);
+	}
+	if (fill(etc, "hostname", name, error) || fill(etc, "hosts", hosts, error) ||
+	    fill(etc, "resolv.conf", NO_RESOLVER, error))
+		return -1;
+	return 0;
 }

@@ -24,9 +24,9 @@ struct identity {
  *	empty group is none given
  * @passwd: /etc/passwd, @group: /etc/group, open for reading; -1: there is none
  *
- * As with container engines: digits are a number even where they are a name, too; a number need not be
- * listed (group 0 and home / then); supplementary groups are those that list the user, none
- * when a group is given.
+ * As with container engines: digits are a number even where they are a name, too; a number need
+ * not be listed (group 0 and home / then); supplementary groups are those that list the user,
+ * none when a group is given.
  *
  * Return: 0, or -1 with @error set.
  */

@@ -5,7 +5,7 @@
 #define SIGNAL_MAX	64	/* Linux: SIGRTMAX */
 
 /**
- * signal_by_name - the Linux number, which x86 and arm agree on, of `SIGTERM`, `term`, `RTMIN+3`, …
+ * signal_by_name - the Linux number of `SIGTERM`, `term`, `RTMIN+3`, …; x86 and arm agree on it
  *
  * Return: 0 or -EINVAL.
  */

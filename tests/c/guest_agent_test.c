@@ -368,8 +368,8 @@ static void test_directories(void)
 	CHECK_STR(outcome.text[OUTPUT], wanted);
 
 	chmod(directory, 0755);
-	size = snprintf(records, sizeof(records), "arg=stat%carg=-c%carg=%%a %%u %%g%carg=..%carg=.%c"
-			"arg=%s/volume%cworkdir=%s/new/dir%cvolume=%s/volume%cuser=4321:1234", 0, 0,
+	size = snprintf(records, sizeof(records), "arg=stat%carg=-c%carg=%%a %%u %%g%c"
+			"arg=..%carg=.%carg=%s/volume%cworkdir=%s/new/dir%cvolume=%s/volume%cuser=4321:1234", 0, 0,
 			0, 0, 0, directory, 0, directory, 0, directory, 0);
 	run((struct order){ .records = records, .records_size = (size_t)size + 1 });
 	check_exit(0, 0);

@@ -1,4 +1,4 @@
-/* resolve-name NAME: its first address or why there is none, and how many milliseconds that took. */
+/* resolve-name NAME: milliseconds that it took, then the first address or why there is none. */
 #include <netdb.h>
 #include <stdio.h>
 #include <time.h>
