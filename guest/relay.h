@@ -1,6 +1,6 @@
 /*
  * A relay moves bytes from one descriptor to another, as fast as the slower side
- * and never holding more than one buffer.
+ * and never holding more than one buffer; from a pipe it holds none.
  */
 #ifndef SMOLPACK_GUEST_RELAY_H
 #define SMOLPACK_GUEST_RELAY_H
@@ -14,6 +14,8 @@
 
 /* All zero to begin with. */
 struct relay {
+	bool	from_pipe;		/* the source is a pipe: its bytes need not pass our memory */
+	bool	sink_full;		/* bytes wait in the source */
 	bool	sink_half_closed;	/* its peer sends nothing more, but may still read */
 	size_t	start, end;		/* of the bytes not yet written */
 	uint8_t	buffer[RELAY_BUFFER_SIZE];

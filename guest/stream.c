@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The more a program can write at once, the less often it and the agent take turns. */
+#define OUTPUT_PIPE_SIZE	(1 << 20)
+
 /* One for each direction that there can be; a page is used when bytes pass it. */
 static struct relay stdin_relay, stdout_relay, stderr_relay, input_relay, output_relay;
 
@@ -34,6 +37,10 @@ int stream_open_pipe(struct stream *stream, enum proto_port port, struct error *
 	stream->to_guest = port == PROTO_PORT_STDIN ? &stdin_relay : NULL;
 	stream->to_host = port == PROTO_PORT_STDOUT ? &stdout_relay :
 			  port == PROTO_PORT_STDERR ? &stderr_relay : NULL;
+	if (stream->to_host) {
+		stream->to_host->from_pipe = true;
+		fcntl(stream->local, F_SETPIPE_SZ, OUTPUT_PIPE_SIZE);	/* smaller will do */
+	}
 	return ends[!ours];
 }
 

@@ -50,7 +50,7 @@ $(FUZZ_OUT)/seeds: $(FUZZ_OUT)/make-seeds
 define RUN_FUZZERS
 	@for target in $(FUZZ_TARGETS); do \
 		mkdir -p $(FUZZ_OUT)/found/$$target; \
-		$(FUZZ_OUT)/$$target -max_total_time=$(1) -timeout=10 -print_final_stats=1 \
+		$(FUZZ_OUT)/$$target -max_total_time=$(1) -timeout=60 -print_final_stats=1 \
 			-verbosity=0 -artifact_prefix=$(FUZZ_OUT)/crash-$$target- \
 			$(FUZZ_OUT)/found/$$target $(FUZZ_OUT)/seeds/$$target \
 			>$(FUZZ_OUT)/$$target.log 2>&1 || { cat $(FUZZ_OUT)/$$target.log; exit 1; }; \
