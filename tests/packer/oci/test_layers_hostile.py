@@ -140,7 +140,7 @@ def test_truncated_layer(size: int) -> None:
 def test_bomb_of_bytes() -> None:
     contents = tar([file("f", "x" * 100_000)])
     text = refusal(contents, limits=Limits(size=50_000))
-    assert "holds more than 50000 bytes" in text and "--max-layer-size" in text
+    assert "holds more than 50000 bytes" in text and "--image-max-size" in text
     LayersSource(layers(contents), Limits(size=len(contents))).write(
         io.BytesIO(), lambda size: None
     )
@@ -158,7 +158,7 @@ def test_bomb_of_holes() -> None:
 def test_bomb_of_names() -> None:
     assert "more than 4 files" in refusal(tar([file("x")] * 3), limits=Limits(entries=4))
     text = refusal(tar([file("a/1/2/3/4/5/6")]), limits=Limits(entries=8))
-    assert "more than 8 files and directories" in text and "--max-files" in text
+    assert "more than 8 files and directories" in text and "--image-max-files" in text
 
 
 def test_attributes_larger_than_tar2sqfs_takes() -> None:

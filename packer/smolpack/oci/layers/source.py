@@ -143,7 +143,7 @@ class _Survey:
                 self._count += 1
                 if self._count + self._tree.implied > self._limits.entries:
                     raise self._too_much(
-                        f"{self._limits.entries} files and directories", "--max-files"
+                        f"{self._limits.entries} files and directories", "--image-max-files"
                     )
 
     def winners(self) -> list[list[Entry]]:
@@ -155,7 +155,7 @@ class _Survey:
     def _took(self, size: int) -> None:
         self._size += max(size, 0)
         if self._size > self._limits.size:
-            raise self._too_much(f"{self._limits.size} bytes", "--max-layer-size")
+            raise self._too_much(f"{self._limits.size} bytes", "--image-max-size")
 
     def _too_much(self, limit: str, option: str) -> ImageError:
         return ImageError(
