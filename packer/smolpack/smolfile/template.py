@@ -9,6 +9,7 @@ from smolpack.settings import Settings
 _HEAD = """\
 # A machine: `smolpack create -s Smolfile --out FILE` packs it, `smolpack run -s Smolfile` runs an
 # image at once. Behind # are examples, or what the image says itself; without # it is said here.
+# Every key: `smolpack init --schema`.
 """
 
 _TAIL = """
