@@ -2,6 +2,7 @@
 describes them, for anonymous users too."""
 
 import base64
+import itertools
 import json
 import re
 from typing import Any
@@ -91,14 +92,12 @@ class Authenticator:
 def parse_challenges(header: str) -> dict[str, dict[str, str]]:
     """The parameters of each challenge of a WWW-Authenticate header, by lower-case scheme."""
     starts = list(_SCHEME.finditer(header))
-    ends = [start.start() for start in starts[1:]] + [len(header)]
-    return {
-        start[1].lower(): {
-            key.lower(): value or ""
-            for key, value in parse_dict_header(header[start.end() : end]).items()
-        }
-        for start, end in zip(starts, ends, strict=True)
-    }
+    found = {}
+    for start, following in itertools.zip_longest(starts, starts[1:]):
+        parameters = header[start.end() : following.start() if following else None]
+        pairs = parse_dict_header(parameters).items()
+        found[start[1].lower()] = {key.lower(): value or "" for key, value in pairs}
+    return found
 
 
 def _basic(credentials: Credentials) -> str:

@@ -27,6 +27,13 @@ _MAX_REDIRECTS = 5
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
+_NOWHERE = (
+    requests.TooManyRedirects,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+)
+
+
 class RefusedError(RegistryError):
     """A server answered with an error status; `retry_after` is how long it wants us to wait, in
     seconds."""
@@ -187,8 +194,13 @@ def explain(error: BaseException) -> tuple[str, bool]:
             return f"{host}: unknown host ({cause.strerror}); check its name and the network", again
         if isinstance(cause, ConnectionRefusedError):
             return f"{host}: connection refused; check host name and port", False
-        if isinstance(cause, requests.TooManyRedirects | requests.exceptions.InvalidURL):
+        if isinstance(cause, _NOWHERE):
             return f"{host}: redirects to nowhere; tell who runs the registry", False
+        if isinstance(cause, requests.exceptions.ProxyError):
+            return (
+                f"{host}: the proxy of the environment refuses; check http_proxy and the like",
+                False,
+            )
     if any(isinstance(one, requests.Timeout | urllib3.exceptions.TimeoutError) for one in found):
         return f"{host}: no answer in time; check the network, or try again later", True
     for cause in reversed(found):

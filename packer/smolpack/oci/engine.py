@@ -1,6 +1,7 @@
 """Images that a container engine of this host has: what its own command writes as an archive."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ from smolpack.oci.reference import EngineReference, Kind
 from smolpack.sources.base import CHUNK
 
 _MAX_MESSAGE = 500
+# How skopeo and podman say why they end.
+_LOGGED = re.compile(r'level=\w+ msg="(.*)"$')
 
 
 @dataclass(frozen=True)
@@ -77,5 +80,8 @@ def _check(name: str, command: list[str], status: int, messages: BinaryIO) -> No
         return
     messages.seek(0)
     text = messages.read(_MAX_MESSAGE * 10).decode("utf-8", "replace").strip()
-    reason = text.splitlines()[-1][-_MAX_MESSAGE:] if text else f"status {status}"
+    reason = text.splitlines()[-1] if text else f"status {status}"
+    if logged := _LOGGED.search(reason):
+        reason = logged[1].replace('\\"', '"')
+    reason = reason[-_MAX_MESSAGE:]
     raise ImageError(f"{name}: {Path(command[0]).name} could not save it: {reason}")

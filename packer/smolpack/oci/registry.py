@@ -135,6 +135,8 @@ class Registry:
                     data = read_body(response, MAX_DOCUMENT)
                     told = response.headers.get("Docker-Content-Digest")
                     break
+                except RegistryError as error:
+                    raise RegistryError(f"{what}: {error}") from error
                 except FAILURES as error:
                     tries.again(_failure(what, error))
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -205,8 +207,8 @@ class Registry:
                 with response:
                     challenge = response.headers.get("WWW-Authenticate", "")
                     if response.status_code == requests.codes.unauthorized and not asked:
-                        asked = True
-                        if self._auth.answer(challenge):
+                        asked = self._auth.answer(challenge)
+                        if asked:
                             continue
                     raise self._refusal(path, response)
             except RefusedError as error:
@@ -285,7 +287,9 @@ class _Tries:
 
     def again(self, failure: RegistryError, retry_after: float = 0) -> None:
         """Waits; raises `failure` when it was tried often enough or the wait is too long."""
-        if self._left == 0 or retry_after > _LONGEST_WAIT:
+        if retry_after > _LONGEST_WAIT:
+            raise RegistryError(f"{failure}; it asks to wait {retry_after:.0f} seconds")
+        if self._left == 0:
             raise failure
         self._left -= 1
         self._sleep(max(self._wait, retry_after))

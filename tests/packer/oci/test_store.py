@@ -11,7 +11,6 @@ import pytest
 
 from layouts import digest_of
 from smolpack.errors import OutputError, SpecError
-from smolpack.oci import store as store_module
 from smolpack.oci.store import Store, default_store
 from support import Cli, failure
 
@@ -141,7 +140,8 @@ def test_machine_that_was_not_made(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.new_machine(KEY) as new:
         new.write_bytes(b"half")
         raise ZeroDivisionError
-    assert store.entries() == hidden(store) == []
+    assert store.entries() == []
+    assert hidden(store) == []
 
 
 def test_least_recently_used_goes_first(store: Store) -> None:
@@ -247,10 +247,11 @@ def test_full_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="cannot be used: No space left on device; free some"):
         put(store, b"data")
-    assert store.entries() == hidden(store) == []
+    assert store.entries() == []
+    assert hidden(store) == []
 
 
 # ── the command ─────────────────────────────────────────────────────────────────────────────────
