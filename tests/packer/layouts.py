@@ -33,7 +33,7 @@ def tar_of(files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
-            member.size = len(data)
+            member.size, member.mode = len(data), 0o755
             archive.addfile(member, io.BytesIO(data))
         for name, target in (links or {}).items():
             member = tarfile.TarInfo(name)

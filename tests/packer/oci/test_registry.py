@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from layouts import TARS, UPPER, Layout, digest_of, layers_of, read_layers, refusal, simple
+from layouts import (
+    TARS,
+    UPPER,
+    Layout,
+    compressed,
+    digest_of,
+    layers_of,
+    read_layers,
+    refusal,
+    simple,
+    tar_of,
+)
 from registries import (
     PASSWORD,
     USER,
@@ -20,6 +31,7 @@ from registries import (
 from smolpack.errors import RegistryError
 from smolpack.oci import Options, open_image
 from smolpack.oci.platform import parse_platform
+from support import Cli
 
 pytestmark = needs_docker_registry
 
@@ -206,3 +218,21 @@ def test_insecure(guarded: DockerRegistry, tmp_path: Path, options: Options) -> 
     log_in(tmp_path / "home", guarded.host, USER, PASSWORD)
     insecure = Options(platform=options.platform, store=options.store, insecure=True)
     assert layers_of(f"{guarded.host}/app:1", insecure) == TARS
+
+
+def test_second_create_needs_no_layer(
+    registry: DockerRegistry, tmp_path: Path, options: Options, cli: Cli
+) -> None:
+    root = tar_of({"bin/sh": b"#!"})
+    reference = push(registry, simple([root, UPPER]), tmp_path, "create:1")
+    files = [tmp_path / "first.vm", tmp_path / "second.vm"]
+    common = ("create", "--image", reference, "--platform", "linux/amd64", "--no-sbom", "--out")
+    assert cli(*common, files[0]).stderr == b""
+    # Not even from the cache.
+    for entry in options.store.entries():
+        if entry.name in (digest_of(compressed(tar, "tar+gzip")) for tar in (root, UPPER)):
+            entry.path.unlink()
+    registry.requests()
+    assert cli(*common, files[1]).stderr == b""
+    assert registry.requests() == ["HEAD /v2/create/manifests/1"]
+    assert files[0].read_bytes() == files[1].read_bytes()
