@@ -20,7 +20,7 @@ def cached(name: str, inputs: Iterable[bytes], build: Callable[[Path], None]) ->
     for item in inputs:
         digest.update(hashlib.sha256(item).digest())
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = base / "smolpack" / "roots"
+    directory = base / "smolpack-tests" / "roots"  # smolpack prunes its own cache
     directory.mkdir(parents=True, exist_ok=True)
     tar = directory / f"{name}-{digest.hexdigest()[:32]}.tar"
     with (directory / f"{name}.lock").open("w") as lock:
