@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from images import save_image
+
 ROOT = Path(__file__).parents[2]
 
 # All that the installed packer and a machine may find on PATH: no compiler, no make.
@@ -50,3 +52,24 @@ def test_installed_wheel_packs_and_runs(tmp_path: Path, tools: Path) -> None:
     run(packer, "create", *options, env=env, cwd=tmp_path)
     assert os.access(machine, os.X_OK)
     assert run(machine, "echo", "hello", env=env, cwd=tmp_path) == "hello\n"
+
+    busybox = Path("/bin/busybox").read_bytes()
+    save_image(tmp_path / "app.tar", {"bin/busybox": busybox}, Entrypoint=["/bin/busybox", "env"])
+    declared = 'image = "app.tar"\nenv = ["FROM=file"]\n[dev]\nworkdir = "/made"\n'
+    (tmp_path / "Smolfile").write_text(declared)
+    output = run(packer, "run", "-s", "Smolfile", "--env", "MORE=cli", env=env, cwd=tmp_path)
+    assert {"FROM=file", "MORE=cli"} < set(output.split())
+    shown = run(
+        packer,
+        "run",
+        "-s",
+        "Smolfile",
+        "--entrypoint",
+        "/bin/busybox",
+        "--",
+        "pwd",
+        env=env,
+        cwd=tmp_path,
+    )
+    assert shown == "/made\n"
+    assert '"title": "Smolfile"' in run(packer, "init", "--schema", env=env)
