@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from roots import busybox, debian
 from roots.cache import RecipeError
@@ -34,13 +35,21 @@ def hello() -> Path:
 @cache
 def busybox_tar() -> Path:
     """A small root: busybox and a few programs. Raises BenchError."""
-    return _recipe(busybox.tar)
+    return recipe(busybox.tar)
 
 
 @cache
 def debian_tar() -> Path:
     """Debian with Python, git and a C compiler. Raises BenchError."""
-    return _recipe(debian.tar)
+    return recipe(debian.tar)
+
+
+def recipe(build: Callable[[], Path]) -> Path:
+    """What a recipe of tests/roots builds. Raises BenchError."""
+    try:
+        return build()
+    except RecipeError as error:
+        raise BenchError(str(error)) from error
 
 
 def pack(tar: Path, out: Path, entrypoint: str) -> Path:
@@ -64,11 +73,15 @@ def rebuilt(out: Path, replacements: dict[SectionType, bytes]) -> Path:
     return out
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
+) -> str:
     """Run a command to its end; its standard output. Raises BenchError."""
     done = subprocess.run(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -85,10 +98,3 @@ def _write_hello_tar() -> None:
         program.mode, program.size = 0o755, WORKLOAD.stat().st_size
         with WORKLOAD.open("rb") as file:
             tar.addfile(program, file)
-
-
-def _recipe(build: Callable[[], Path]) -> Path:
-    try:
-        return build()
-    except RecipeError as error:
-        raise BenchError(str(error)) from error
