@@ -13,7 +13,7 @@ from typing import BinaryIO
 from smolpack.errors import OutputError
 
 # What a file system without unnamed files answers to O_TMPFILE.
-_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 # What old kernels and some file systems answer to copy_file_range().
 _NO_COPY_FILE_RANGE = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM)
 _COPY_CHUNK = 1 << 20
@@ -71,7 +71,7 @@ def replacing(target: Path, mode: int) -> Iterator[BinaryIO]:
         try:
             descriptor = os.open(".", os.O_RDWR | os.O_TMPFILE, 0o600, dir_fd=directory)
         except OSError as error:
-            if error.errno not in _NO_UNNAMED_FILES:
+            if error.errno not in NO_UNNAMED_FILES:
                 raise
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             descriptor = os.open(hidden, flags, 0o600, dir_fd=directory)

@@ -46,20 +46,19 @@ def open_layout(
 
     def layer(number: int, descriptor: Descriptor, diff_id: str) -> StoredLayer:
         title = layer_name(name, number, len(manifest.layers), descriptor.digest)
+        extent = find_blob(title, files, descriptor)
         return StoredLayer(
             name=title,
             diff_id=diff_id,
             size=descriptor.size,
             digest=descriptor.digest,
-            locate=lambda: find_blob(title, files, descriptor),
+            locate=lambda: extent,
             limits=options.limits,
             remedy=_REMEDY,
         )
 
     pairs = pair_layers(name, manifest, config)
     layers = tuple(layer(number, *pair) for number, pair in enumerate(pairs, 1))
-    for item in layers:
-        item.locate()  # tells now what is missing
     return ContainerImage(name, digest, data, layers)
 
 

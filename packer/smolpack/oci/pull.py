@@ -3,9 +3,9 @@ one is read."""
 
 import contextlib
 import functools
+import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from smolpack.errors import ImageError
 from smolpack.oci.base import ContainerImage
@@ -86,18 +86,34 @@ class _Pull:
             return self._extents[number]
 
     def _fetch(self) -> list[Extent]:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            try:
-                futures = {}
-                for name, layer in zip(self._names, self._layers, strict=True):
-                    if layer.digest not in futures:
-                        futures[layer.digest] = pool.submit(self._one, name, layer)
-                found = {digest: future.result() for digest, future in futures.items()}
-            except BaseException:
-                # The others need not come any more.
+        jobs: queue.SimpleQueue[tuple[str, Descriptor]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[str, Extent | BaseException]] = queue.SimpleQueue()
+        wanted = {
+            layer.digest: (name, layer)
+            for name, layer in zip(self._names, self._layers, strict=True)
+        }
+        for job in wanted.values():
+            jobs.put(job)
+
+        def work() -> None:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    name, layer = jobs.get_nowait()
+                    try:
+                        done.put((layer.digest, self._one(name, layer)))
+                    except BaseException as error:
+                        done.put((layer.digest, error))
+
+        for _ in range(_AT_ONCE):
+            # Not a pool: whoever interrupts us does not want to wait for a server that is silent.
+            threading.Thread(target=work, daemon=True).start()
+        found = {}
+        for _ in wanted:
+            digest, result = done.get()
+            if isinstance(result, BaseException):
                 self._registry.close()
-                pool.shutdown(cancel_futures=True)
-                raise
+                raise result
+            found[digest] = result
         return [found[layer.digest] for layer in self._layers]
 
     def _one(self, name: str, layer: Descriptor) -> Extent:

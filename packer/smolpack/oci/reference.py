@@ -71,11 +71,6 @@ class RegistryReference:
         """Where its registry answers."""
         return "registry-1.docker.io" if self.domain == DOCKER_HUB else self.domain
 
-    @property
-    def selector(self) -> str:
-        """What selects the manifest: the digest, else the tag."""
-        return self.digest or self.tag
-
     def __str__(self) -> str:
         end = f"@{self.digest}" if self.digest else f":{self.tag}"
         return f"{self.domain}/{self.repository}{end}"

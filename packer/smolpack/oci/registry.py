@@ -182,8 +182,7 @@ class Registry:
     ) -> None:
         start = new.size
         for data in response.raw.stream(CHUNK, decode_content=False):
-            if self._stopped.is_set():
-                raise RegistryError(f"{what}: interrupted")
+            self._check_stopped(what)
             if new.size + len(data) > size:
                 raise RegistryError(
                     f"{what}: the registry sends more than the {size} bytes of its manifest; "
@@ -200,6 +199,7 @@ class Registry:
         """A good answer, its body still to be read; waits, tries again and logs in as needed."""
         asked = False
         while True:
+            self._check_stopped(what)
             try:
                 response = self._send(method, path, headers)
                 if response.ok:
@@ -223,6 +223,10 @@ class Registry:
                 if not may_pass:
                     raise RegistryError(f"{what}: {text}") from error
                 tries.again(RegistryError(f"{what}: {text}"))
+
+    def _check_stopped(self, what: str) -> None:
+        if self._stopped.is_set():
+            raise RegistryError(f"{what}: interrupted")
 
     def _send(self, method: str, path: str, headers: dict[str, str]) -> requests.Response:
         url = f"{self._find_base()}/v2/{self._reference.repository}/{path}"

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -72,9 +73,7 @@ class Store:
     def new_blob(self) -> Iterator["NewBlob"]:
         """A blob to be written, which is in the cache once its keep() was called."""
         with self._writes():
-            directory = self._directory(_BLOBS)
-            descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=directory)
-        new = NewBlob(self, Path(name), os.fdopen(descriptor, "w+b"))
+            new = NewBlob(self, self._directory(_BLOBS))
         try:
             yield new
         finally:
@@ -235,12 +234,20 @@ class Store:
 
 
 class NewBlob:
-    """A blob that is being written, hashed on the way."""
+    """A blob that is being written, hashed on the way; without a name where the file system can."""
 
-    def __init__(self, store: Store, path: Path, file: BinaryIO) -> None:
+    def __init__(self, store: Store, directory: Path) -> None:
         self._store = store
-        self._path: Path | None = path
-        self._file = file
+        self._directory = directory
+        self._path: Path | None = None
+        try:
+            descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in outfile.NO_UNNAMED_FILES:
+                raise
+            descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=directory)
+            self._path = Path(name)
+        self._file = os.fdopen(descriptor, "w+b")
         self._hash = hashlib.sha256()
         self.size = 0
 
@@ -266,17 +273,23 @@ class NewBlob:
 
     def keep(self) -> BinaryIO:
         """Puts it in the cache under its digest, for good; returns an open file of it."""
-        assert self._path is not None
+        descriptor = self._file.fileno()
         with self._store._writes():
             self._file.flush()
-            os.fchmod(self._file.fileno(), 0o644)
-            os.fsync(self._file.fileno())
-            target = self._path.with_name(self.digest.removeprefix("sha256:"))
-            kept = os.fdopen(os.dup(self._file.fileno()), "rb", buffering=0)
+            os.fchmod(descriptor, 0o644)
+            os.fsync(descriptor)
+            kept = os.fdopen(os.dup(descriptor), "rb", buffering=0)
             kept.seek(0)
-            self._path.rename(target)
-            self._path = None
-            _sync(target.parent)
+            with _opened_directory(self._directory) as directory:
+                if self._path is None:
+                    path = self._directory / f"{_NEW}{secrets.token_hex(8)}"
+                    # As in outfile.replacing(): linkat() with AT_SYMLINK_FOLLOW.
+                    place = {"src_dir_fd": directory, "dst_dir_fd": directory}
+                    os.link(f"/proc/self/fd/{descriptor}", path.name, **place, follow_symlinks=True)
+                    self._path = path
+                self._path.rename(self._directory / self.digest.removeprefix("sha256:"))
+                self._path = None
+                os.fsync(directory)
         return kept
 
     def close(self) -> None:
@@ -309,9 +322,10 @@ def _digest(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+@contextlib.contextmanager
+def _opened_directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -51,12 +51,6 @@ def test_docker_hub_answers_elsewhere() -> None:
     assert str(found) == "docker.io/library/debian:latest"
 
 
-def test_digest_goes_before_tag() -> None:
-    found = parse_reference(f"debian:12@{DIGEST}")
-    assert isinstance(found, RegistryReference)
-    assert found.selector == DIGEST
-
-
 def test_names_of_engines() -> None:
     assert parse_reference("docker-daemon:app:1") == EngineReference(Kind.DOCKER_DAEMON, "app:1")
     assert parse_reference("containers-storage:localhost/app") == EngineReference(

@@ -1,6 +1,8 @@
 """A registry that misbehaves: one clear line each, the cache stays good."""
 
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from layouts import TARS, blob_path, digest_of, layers_of, refusal, simple
 from registries import (
     Fake,
     Fault,
+    Handler,
     cut,
     fake_registry,
     hang_up,
@@ -386,3 +389,33 @@ def test_create_leaves_nothing_behind(
 def test_a_name_of_nothing_is_a_mistake_of_use(cli: Cli, tmp_path: Path) -> None:
     text = failure(cli("create", "--image", "No/Image", "--out", tmp_path / "app.vm"), status=2)
     assert "names of images are lower case" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_the_registry_is_silent(
+    number: signal.Signals, fake: Fake, options: Options, cli: Cli, tmp_path: Path
+) -> None:
+    arrived, released = threading.Event(), threading.Event()
+
+    def stall(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(LAYERS[1]["size"]))
+        handler.end_headers()
+        handler.wfile.write(b"some of it")
+        arrived.set()
+        released.wait()
+        return True
+
+    fake.behaviour.fault(SECOND, stall)
+    out = tmp_path / "app.vm"
+    words = ("create", "--image", f"{fake.host}/app:1", "--platform", "linux/amd64", "--out", out)
+    with subprocess.Popen([*cli.argv, *map(str, words)], stderr=subprocess.PIPE) as process:
+        assert arrived.wait(60)
+        process.send_signal(number)
+        # Long before the registry counts as dead.
+        _, text = process.communicate(timeout=30)
+        released.set()
+    assert process.returncode == 128 + number
+    assert text == b""
+    assert not out.exists()
+    check_cache(options)

@@ -1,6 +1,7 @@
 """The cache: what is put there comes back whole or not at all."""
 
 import concurrent.futures
+import errno
 import json
 import multiprocessing
 import os
@@ -73,6 +74,36 @@ def test_what_was_kept_can_be_read_at_once(store: Store) -> None:
         assert (blob.size, blob.digest) == (4, digest_of(b"data"))
         with blob.keep() as kept:
             assert kept.read(10) == b"data"
+
+
+@pytest.fixture(name="any_store", params=[False, True], ids=["unnamed", "named"])
+def _any_store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> Store:
+    """On a file system with and without unnamed files."""
+    really_open = os.open
+
+    def refuse(path: str, flags: int, *rest: int, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return really_open(path, flags, *rest, **more)
+
+    if request.param:
+        monkeypatch.setattr(os, "open", refuse)
+    return store
+
+
+def test_blobs_whatever_the_file_system(any_store: Store) -> None:
+    digest = put(any_store, b"data" * 100_000)
+    assert put(any_store, b"data" * 100_000) == digest
+    assert get(any_store, digest) == b"data" * 100_000
+    [entry] = any_store.entries()
+    assert entry.path.stat().st_mode & 0o777 == 0o644
+    with pytest.raises(ZeroDivisionError), any_store.new_blob() as blob:
+        blob.write(b"data" * 200_000)
+        raise ZeroDivisionError
+    assert len(any_store.entries()) == 1
+    assert hidden(any_store) == []
 
 
 def test_what_was_not_kept_is_gone(store: Store) -> None:
