@@ -100,7 +100,7 @@ def parse_config(name: str, data: bytes) -> Config:
     """An image configuration. Raises ImageError that starts with `name`."""
     fields = parse_object(name, data)
     rootfs = fields.get("rootfs")
-    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    diff_ids = (rootfs.get("diff_ids") or []) if isinstance(rootfs, dict) else None
     if not isinstance(diff_ids, list) or len(diff_ids) > MAX_LAYERS:
         raise ImageError(f"{name}: not an image configuration: it has no list of diff_ids")
     return Config(
@@ -133,6 +133,7 @@ def check_digest(name: str, digest: object) -> str:
 
 
 def _descriptors(name: str, items: Any, most: int) -> tuple[Descriptor, ...]:
+    items = [] if items is None else items  # as Go writes an empty list
     if not isinstance(items, list) or len(items) > most:
         raise ImageError(f"{name}: damaged: not a list of at most {most} descriptors")
     return tuple(_descriptor(name, item) for item in items)

@@ -192,3 +192,12 @@ def test_a_fifo_among_the_blobs(tmp_path: Path, options: Options) -> None:
     blob.unlink()
     os.mkfifo(blob)
     assert "not a regular file" in refusal(path, options)
+
+
+def test_image_without_layers(tmp_path: Path, options: Options) -> None:
+    """Go writes an empty list as null."""
+    layout = Layout()
+    config = layout.document({**AMD64, "rootfs": {"diff_ids": None}}, f"{OCI}config.v1+json")
+    manifest = {"schemaVersion": 2, "config": config, "layers": None}
+    layout.tag(layout.document(manifest, f"{OCI}manifest.v1+json"))
+    assert layers_of(str(layout.write(tmp_path / "it")), options) == []
