@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ from smolpack.oci.base import ContainerImage
 OCI = "application/vnd.oci.image."
 REF_NAME = "org.opencontainers.image.ref.name"
 AMD64 = {"os": "linux", "architecture": "amd64"}
+
+
+needs_skopeo = pytest.mark.skipif(
+    shutil.which("skopeo") is None, reason="skopeo is missing: apt install skopeo"
+)
 
 
 def digest_of(data: bytes) -> str:

@@ -55,6 +55,8 @@ class Authenticator:
 
     def _token(self, challenge: dict[str, str]) -> str:
         realm = challenge.get("realm", "")
+        if not realm.startswith(("http:", "https:")):
+            raise RegistryError("wants a token, but not of any server; is it a registry?")
         check_scheme(realm, self._insecure)
         fields = {"scope": challenge.get("scope") or self._scope}
         if challenge.get("service"):

@@ -2,18 +2,19 @@
 in a stream, whose files go to the cache one by one."""
 
 import contextlib
+import dataclasses
 import itertools
 import posixpath
 import stat
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from smolpack.errors import ImageError
-from smolpack.oci.base import Readable
-from smolpack.oci.store import Store
-from smolpack.oci.stream import DAMAGED, Extent, whole
+from smolpack.oci.options import Limits, Options
+from smolpack.oci.stream import DAMAGED, Extent, PipeReader, check_limits, decompress, whole
 from smolpack.sources.base import Advance
 
 # An archive of 500 layers has four members a layer at most.
@@ -106,14 +107,15 @@ def index_archive(name: str, file: BinaryIO) -> ArchiveFiles:
 
 
 def spool_archive(
-    name: str, stream: Readable, store: Store, opened: contextlib.ExitStack, advance: Advance
+    name: str, file: PipeReader, options: Options, opened: contextlib.ExitStack, advance: Advance
 ) -> ArchiveFiles:
-    """The members of a tar archive that comes once, each put into `store` as a blob and kept open
-    until `opened` ends. Reads `stream` to its end. Raises ImageError."""
-    forward = _Forward(name, stream, advance)
+    """The members of a tar archive, compressed or not, that comes once: each put into the cache as
+    a blob and kept open until `opened` ends. Reads `file` to its end. Raises ImageError."""
+    forward = _Forward(name, file, options.limits, advance)
 
     def spool(member: tarfile.TarInfo) -> Extent:
-        with store.new_blob() as blob:
+        check_limits(f"{name}, {member.name}", member.size, member.size, options.limits)
+        with options.store.new_blob() as blob:
             left = member.size
             while left:
                 data = forward.read(min(left, _MAX_HEADER))
@@ -152,11 +154,14 @@ class _InPlace:
 
 
 class _Forward:
-    """The same for a stream: seeks forward, by reading."""
+    """The same for what comes once: seeks forward, by reading."""
 
-    def __init__(self, name: str, stream: Readable, advance: Advance) -> None:
+    def __init__(self, name: str, file: PipeReader, limits: Limits, advance: Advance) -> None:
         self._name = name
-        self._stream = stream
+        self._file = file
+        self._stream = decompress(file, file.head)
+        # A layer's size is no limit to an archive of layers.
+        self._limits = dataclasses.replace(limits, max_layer_size=sys.maxsize)
         self._advance = advance
         self._position = 0
 
@@ -176,6 +181,7 @@ class _Forward:
                 pieces.append(data)
                 self._position += len(data)
                 self._advance(len(data))
+                check_limits(self._name, self._position, self._file.count, self._limits)
                 size -= len(data)
         except DAMAGED as error:
             raise ImageError(f"{self._name}: damaged or truncated: {error}") from error

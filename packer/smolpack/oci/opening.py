@@ -73,13 +73,13 @@ def _files(
     """The members of an archive: read in place if that can be done."""
     reader = PipeReader(file)
     try:
-        stream = decompress(reader, reader.head)
+        plain = decompress(reader, reader.head) is reader
     except ValueError as error:
         raise ImageError(f"{name}: {error}; unpack it first and pipe it into --image -") from error
-    if stream is reader and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    if plain and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return index_archive(name, file)
     with bar("reading", None) as advance:
-        return spool_archive(name, stream, options.store, opened, advance)
+        return spool_archive(name, reader, options, opened, advance)
 
 
 def _open_saved(

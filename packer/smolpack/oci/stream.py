@@ -84,10 +84,12 @@ class ExtentReader(StoredReader):
 
 
 class PipeReader(StoredReader):
-    """What comes once; `head` holds its first bytes, which read() returns as well."""
+    """What comes once; `head` holds its first bytes, which read() returns as well; `count` is how
+    many bytes it has returned."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.count = 0
         self.head = b""
         while len(self.head) < _HEAD and (data := file.read(_HEAD - len(self.head))):
             self.head += data
@@ -97,7 +99,9 @@ class PipeReader(StoredReader):
         """See StoredReader.read()."""
         wanted = _at_most(size)
         data, self._pending = self._pending[:wanted], self._pending[wanted:]
-        return data or self._file.read(wanted)
+        data = data or self._file.read(wanted)
+        self.count += len(data)
+        return data
 
 
 def _at_most(size: int | None) -> int:
@@ -118,6 +122,20 @@ def decompress(stored: StoredReader, head: bytes) -> Readable:
     if head.startswith((_XZ, _BZIP2)):
         raise ValueError("compressed with xz or bzip2; images have gzip, zstd or nothing")
     return stored
+
+
+def check_limits(name: str, size: int, stored: int, limits: Limits) -> None:
+    """Raises ImageError when `size` bytes out of `stored` bytes are more than `limits` allow."""
+    if size > limits.max_layer_size:
+        raise ImageError(
+            f"{name}: unpacks to more than {limits.max_layer_size} bytes; "
+            "if you trust this image, raise --image-max-size"
+        )
+    if size > max(RATIO_FREE, stored * limits.max_ratio):
+        raise ImageError(
+            f"{name}: unpacks to more than {limits.max_ratio} times its size; "
+            "if you trust this image, raise --image-max-ratio"
+        )
 
 
 @dataclass
@@ -181,26 +199,13 @@ class _Content:
             raise self._layer._damage(f"damaged or truncated: {error}") from error
         if data:
             self._size += len(data)
-            self._check_limits()
+            check_limits(self._layer.name, self._size, self._layer.size, self._layer.limits)
             if self._hash is not None:
                 self._hash.update(data)
         elif size and self._hash is not None:
             self._check_stored()
             self._check_content(self._hash.hexdigest())
         return data
-
-    def _check_limits(self) -> None:
-        layer = self._layer
-        if self._size > layer.limits.max_layer_size:
-            raise ImageError(
-                f"{layer.name}: unpacks to more than {layer.limits.max_layer_size} bytes; "
-                "if you trust this image, raise --image-max-size"
-            )
-        if self._size > max(RATIO_FREE, layer.size * layer.limits.max_ratio):
-            raise ImageError(
-                f"{layer.name}: unpacks to more than {layer.limits.max_ratio} times its size; "
-                "if you trust this image, raise --image-max-ratio"
-            )
 
     def _check_stored(self) -> None:
         """Compares what is stored with its digest; says more than any decompressor can."""

@@ -21,6 +21,7 @@ from layouts import (
     digest_of,
     docker_archive,
     layers_of,
+    needs_skopeo,
     read_layers,
     refusal,
     simple,
@@ -75,6 +76,7 @@ def test_links_in_a_circle(saved: Callable[[bytes], Path], options: Options) -> 
     assert "too many links" in refusal(path, options)
 
 
+@needs_skopeo
 def test_skopeo_writes_archives(tmp_path: Path, options: Options) -> None:
     layout = simple(TARS).write(tmp_path / "layout")
     for kind, name in (("docker-archive", "app:1"), ("oci-archive", "latest")):

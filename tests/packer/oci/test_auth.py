@@ -148,11 +148,18 @@ def test_answer_without_a_token(answer: bytes, fake: Fake, tokens: Fake, options
     assert text.startswith(f"{fake.host}/app:1: {tokens.host}: its answer holds no token")
 
 
-@pytest.mark.parametrize("realm", ["http://tokens.example/token", "ftp://127.0.0.1/", "", "/token"])
-def test_token_server_in_plain_text(realm: str, fake: Fake, options: Options) -> None:
+def test_token_server_in_plain_text(fake: Fake, options: Options) -> None:
+    fake.behaviour.authorization = "Bearer t0ken"
+    fake.behaviour.challenge = 'Bearer realm="http://tokens.example/token"'
+    assert "http://tokens.example: not HTTPS; " in refusal(f"{fake.host}/app:1", options)
+
+
+@pytest.mark.parametrize("realm", ["ftp://127.0.0.1/", "", "/token", "file:///token"])
+def test_token_server_that_is_none(realm: str, fake: Fake, options: Options) -> None:
     fake.behaviour.authorization = "Bearer t0ken"
     fake.behaviour.challenge = f'Bearer realm="{realm}"'
-    assert ": not HTTPS; " in refusal(f"{fake.host}/app:1", options)
+    text = refusal(f"{fake.host}/app:1", options)
+    assert text == f"{fake.host}/app:1: wants a token, but not of any server; is it a registry?"
 
 
 # ── passwords ───────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from layouts import TARS, docker_archive, layers_of, refusal, simple
+from layouts import TARS, docker_archive, layers_of, needs_skopeo, refusal, simple
 from smolpack.oci import Options
 
 ARCHIVE = docker_archive({"app:1": TARS})
@@ -114,6 +114,7 @@ def test_command_that_writes_something_else(tools: Tools, options: Options) -> N
     assert text.startswith("docker-daemon:app:1: not a tar archive, or damaged")
 
 
+@needs_skopeo
 def test_storage_of_containers(
     tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:

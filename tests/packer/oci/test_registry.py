@@ -1,7 +1,10 @@
 """Images of a real registry: anonymous, with a user, over TLS; nothing comes twice."""
 
 import base64
+import io
 import json
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from smolpack.errors import RegistryError
 from smolpack.oci import Options, open_image
 from smolpack.oci.platform import parse_platform
 from support import Cli
+from umoci import needs_umoci
 
 pytestmark = needs_docker_registry
 
@@ -73,6 +77,31 @@ def test_pull(how: str, registry: DockerRegistry, tmp_path: Path, options: Optio
     assert layers_of(f"docker://{registry.host}/org/app@{image.digest}", options) == TARS
     for entry in options.store.entries():
         assert digest_of(entry.path.read_bytes()) == entry.name
+
+
+@needs_umoci
+def test_image_of_umoci(registry: DockerRegistry, tmp_path: Path, options: Options) -> None:
+    """Made, changed and packed by the tool itself; the same from its layout and the registry."""
+    layout, bundle = tmp_path / "layout", tmp_path / "bundle"
+
+    def umoci(*words: str | Path) -> None:
+        subprocess.run(["umoci", *words], check=True, capture_output=True)
+
+    image = f"{layout}:latest"
+    umoci("init", "--layout", layout)
+    umoci("new", "--image", image)
+    umoci("config", "--image", image, "--config.cmd", "/bin/app", "--platform.arch", "amd64")
+    for number in range(3):
+        target = bundle / str(number)
+        umoci("unpack", "--rootless", "--image", image, target)
+        (target / "rootfs" / f"file{number}").write_text(f"layer {number}\n")
+        umoci("repack", "--image", image, target)
+    reference = registry.push(layout, "umoci:1", "--dest-tls-verify=false")
+    tars = layers_of(f"oci:{layout}:latest", options)
+    assert len(tars) == 3
+    assert layers_of(reference, options) == tars
+    with tarfile.open(fileobj=io.BytesIO(tars[2])) as archive:
+        assert "file2" in [name.removeprefix("./") for name in archive.getnames()]
 
 
 def test_nothing_comes_twice(registry: DockerRegistry, tmp_path: Path, options: Options) -> None:

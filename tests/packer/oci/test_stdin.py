@@ -1,5 +1,6 @@
 """Images that come once: through a pipe, or compressed as a whole."""
 
+import dataclasses
 import gzip
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from layouts import (
     read_layers,
     refusal,
     simple,
+    tar_of,
 )
-from smolpack.oci import Options, open_image
+from smolpack.oci import Limits, Options, open_image, stream
 
 
 class _Stdin:
@@ -103,3 +105,21 @@ def test_blobs_stay_readable_though_the_cache_is_too_small(
 def test_compressed_archive_file(saved: Callable[[bytes], Path], options: Options) -> None:
     path = saved(gzip.compress(docker_archive({"app:1": TARS})))
     assert layers_of(str(path), options) == TARS
+
+
+def test_bomb_on_standard_input(
+    piped: Callable[[bytes], None], options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "RATIO_FREE", 1 << 20)
+    piped(gzip.compress(docker_archive({"app:1": [tar_of({"zeros": bytes(16 << 20)})]})))
+    assert refusal("-", options) == (
+        "standard input: unpacks to more than 200 times its size; if you trust this image, "
+        "raise --image-max-ratio"
+    )
+
+
+def test_large_member_on_standard_input(piped: Callable[[bytes], None], options: Options) -> None:
+    piped(docker_archive({"app:1": TARS}))
+    small = dataclasses.replace(options, limits=Limits(max_layer_size=100_000))
+    text = refusal("-", small)
+    assert "layer.tar: unpacks to more than 100000 bytes; if you trust this image" in text
