@@ -276,6 +276,11 @@ def test_no_toml(content: bytes, message: str, path: Path) -> None:
         load(path, Profile.ARTIFACT)
 
 
+def test_a_byte_order_mark_is_nothing(path: Path) -> None:
+    path.write_bytes("cpus = 2".encode("utf-8-sig"))
+    assert load(path, Profile.ARTIFACT).settings.cpus == 2
+
+
 def test_no_file(path: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="Smolfile: cannot read: No such file"):
         load(path, Profile.ARTIFACT)

@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Any]:
     if len(data) > MAX_SIZE:
         raise SpecError(f"{path}: more than {MAX_SIZE} bytes; that is no Smolfile")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SpecError(f"{path}, line {line}: not UTF-8; that is no Smolfile") from error
