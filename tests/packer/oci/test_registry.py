@@ -90,7 +90,7 @@ def test_image_of_umoci(registry: DockerRegistry, tmp_path: Path, options: Optio
     image = f"{layout}:latest"
     umoci("init", "--layout", layout)
     umoci("new", "--image", image)
-    umoci("config", "--image", image, "--config.cmd", "/bin/app", "--platform.arch", "amd64")
+    umoci("config", "--image", image, "--config.cmd", "/bin/app", "--architecture", "amd64")
     for number in range(3):
         target = bundle / str(number)
         umoci("unpack", "--rootless", "--image", image, target)
