@@ -36,11 +36,9 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """At most one of `image`, `rootfs` and `tar` ("-": standard input). `image_name` is what the
-    artifact calls the image, unless it is the reference itself."""
+    """At most one of `image` (a reference), `rootfs` and `tar`; "-" is standard input."""
 
     image: str | None = None
-    image_name: str | None = None
     rootfs: Path | None = None
     tar: Path | None = None
     options: ImageOptions = field(default_factory=ImageOptions)
@@ -56,8 +54,7 @@ class Origin:
         if self._given():
             return dataclasses.replace(self, options=options)
         return Origin(
-            image=said.image_reference,
-            image_name=said.image,
+            image=said.image,
             rootfs=said.rootfs,
             tar=said.tar,
             options=options,
@@ -70,7 +67,7 @@ class Origin:
 @dataclass(frozen=True, kw_only=True)
 class Opened:
     """Files to pack, readable within opened()'s context. For an image: what it says about how it
-    runs, its name and digest, and the place of its packed root in the cache."""
+    runs, its name (without directories) and digest, and where the cache has its packed root."""
 
     source: Source
     settings: Settings = field(default_factory=Settings)
@@ -109,6 +106,7 @@ def _opened_image(reference: str, origin: Origin) -> Iterator[Opened]:
     from smolpack.oci import imageconfig, open_image
     from smolpack.oci.layers import LayersSource, Limits
     from smolpack.rootcache import KeptRoot
+    from smolpack.smolfile.places import short_reference
 
     options = oci_options(origin.options)
     given = origin.options
@@ -117,7 +115,7 @@ def _opened_image(reference: str, origin: Origin) -> Iterator[Opened]:
         yield Opened(
             source=LayersSource(image.layers, limits),
             settings=imageconfig.settings(image),
-            image=origin.image_name or reference,
+            image=short_reference(reference),
             image_digest=image.digest,
             root=KeptRoot(options.store, image),
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from images import save_image
+from smolpack.smolfile.places import short_reference
 from support import Cli, failure
 
 LAYERS: list[dict[str, bytes | None]] = [
@@ -65,7 +66,7 @@ def test_what_the_image_says_is_kept(cli: Cli, home: Path, image: Path) -> None:
     assert found["labels"] == ["a=image", "b=image"]
     assert found["healthcheck"] == {"Test": ["CMD", "/srv/app", "check"], "Interval": 10**9}
     assert found["shell"] == ["/bin/sh", "-e", "-c"]
-    assert found["image"] == "./app.tar"
+    assert found["image"] == "app.tar"
     assert found["image_digest"].startswith("sha256:")
     text = cli("info", home / "app.vm").stdout.decode()
     for row in ("stop signal   SIGINT", "port          80/tcp", "volume        /data"):
@@ -133,7 +134,7 @@ def test_a_smolfile_stands_between(cli: Cli, home: Path, image: Path) -> None:
     assert found["env"] == ["PATH=/srv:/bin", "LANG=C", "A=file", "B=cli"]
     assert (found["workdir"], found["cpus"]) == ("/bin", 3)
     assert found["labels"] == ["a=image", "b=file"]
-    assert found["image"] == "../app.tar"
+    assert found["image"] == "app.tar"
     assert found["smolfile"] == {
         "net": True,
         "ports": ["80:80"],
@@ -206,7 +207,7 @@ def test_running(cli: Cli, home: Path, image: Path) -> None:
     ):
         done = cli("run", "--image", "./app.tar", *options, cwd=home)
         assert (done.returncode, done.stderr) == (7, b"")
-        assert done.stdout.decode().splitlines() == ["./app.tar", *arguments]
+        assert done.stdout.decode().splitlines() == ["app.tar", *arguments]
     machines = list((home.parent / "cache/smolpack/machines").iterdir())
     assert len(machines) == 2
     found = [info_of(cli, machine) for machine in machines]
@@ -282,3 +283,19 @@ def test_bad_input(
     before = set(home.iterdir())
     assert message in failure(cli(*options, cwd=home), status)
     assert set(home.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("/tmp/x/app.tar", "app.tar"),
+        ("./layout/", "layout"),
+        ("oci:../layout:1.2", "oci:layout:1.2"),
+        ("docker-archive:app.tar:app:1", "docker-archive:app.tar:app:1"),
+        ("registry.example/app:1", "registry.example/app:1"),
+        ("docker://org/app", "docker://org/app"),
+        ("-", "-"),
+    ],
+)
+def test_directories_of_the_host_are_not_kept(reference: str, name: str) -> None:
+    assert short_reference(reference) == name

@@ -82,7 +82,7 @@ def test_paths_are_relative_to_the_new_file(cli: Cli, tree: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert tomllib.loads((home / out).read_text())[key] == path
         found = load(home / out, Profile.ARTIFACT)
-        assert (found.rootfs or Path(f"{found.image_reference}".split(":")[-1])).exists()
+        assert (found.rootfs or Path(f"{found.image}".split(":")[-1])).exists()
 
 
 def test_nothing_is_overwritten(cli: Cli, tree: Path) -> None:

@@ -23,11 +23,10 @@ class Profile(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Smolfile:
-    """At most one of `image` (as written), `rootfs` and `tar` is there; `image_reference` is the
-    image as seen from here. `later` holds, as in the file, what nothing acts on yet."""
+    """At most one of `image`, `rootfs` and `tar` is there; all paths are as seen from here. `later`
+    holds, as in the file, what nothing acts on yet."""
 
     image: str | None
-    image_reference: str | None
     rootfs: Path | None
     tar: Path | None
     platform: str | None
@@ -56,14 +55,12 @@ def load(file: Path, profile: Profile) -> Smolfile:
     """What `file` says; paths in it are relative to it. Raises SpecError."""
     said = _with_profile(read(file), profile)
     directory = file.parent
-    image = said.get("image")
 
     def path(key: str) -> Path | None:
         return anchored_path(said[key], directory) if key in said else None
 
     return Smolfile(
-        image=image,
-        image_reference=None if image is None else anchored_reference(image, directory),
+        image=anchored_reference(said["image"], directory) if "image" in said else None,
         rootfs=path("rootfs"),
         tar=Path("-") if said.get("tar") == "-" else path("tar"),
         platform=said.get("platform"),

@@ -36,6 +36,12 @@ def relative_reference(reference: str, directory: Path) -> str:
     return prefix + relative_path(Path(path), directory)
 
 
+def short_reference(reference: str) -> str:
+    """An image reference without directories: the same wherever the image lies."""
+    prefix, path = _split(reference)
+    return reference if path is None else prefix + (path.rstrip("/").rpartition("/")[2] or path)
+
+
 def _split(reference: str) -> tuple[str, str | None]:
     """The prefix of a reference, and what follows if that is a path, perhaps with a tag."""
     for kind in _PATH_KINDS:
