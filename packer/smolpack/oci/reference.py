@@ -135,9 +135,13 @@ def _parse_bare(text: str) -> Reference:
         raise ImageError(
             f"{text}: no such file; an image of this name on Docker Hub would be docker://{text}"
         )
-    if _exists(path):
-        raise SpecError(f"{text}: a file here, or an image? Write ./{text} or docker://{text}")
-    return parse_registry_reference(text)
+    if not _exists(path):
+        return parse_registry_reference(text)
+    try:
+        parse_registry_reference(text)
+    except SpecError:
+        return LocalReference(Kind.PATH, path)
+    raise SpecError(f"{text}: a file here, or an image? Write ./{text} or docker://{text}")
 
 
 def parse_registry_reference(text: str) -> RegistryReference:

@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import zstandard
 from isal import igzip
@@ -25,10 +25,6 @@ _XZ, _BZIP2 = b"\xfd7zXZ\0", b"BZh"
 _HEAD = 8
 
 DAMAGED = (EOFError, OSError, zlib.error, zstandard.ZstdError)
-
-
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -175,8 +171,10 @@ class _Content:
     def __init__(self, layer: StoredLayer, extent: Extent, advance: Advance) -> None:
         self._layer = layer
         self._advance = advance
-        self._stored_hash = hashlib.sha256() if layer.digest and not layer._checked else None
         self._hash = None if layer._checked else hashlib.sha256()
+        # A plain layer is its own content.
+        own = layer.digest not in (None, layer.diff_id)
+        self._stored_hash = hashlib.sha256() if own and not layer._checked else None
         self._size = 0
         self._stored = ExtentReader(extent, self._observe)
         self._stream: Readable

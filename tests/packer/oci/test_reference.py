@@ -138,3 +138,8 @@ def test_ambiguous_name(tmp_path: Path) -> None:
         parse_reference("debian")
     assert isinstance(parse_reference("./debian"), LocalReference)
     assert isinstance(parse_reference("docker://debian"), RegistryReference)
+
+
+def test_file_whose_name_no_image_could_have(tmp_path: Path) -> None:
+    (tmp_path / "My Images").mkdir()
+    assert parse_reference("My Images") == LocalReference(Kind.PATH, Path("My Images"))
