@@ -26,7 +26,8 @@ _MAX_REDIRECTS = 5
 # requests' own exceptions, and what reading a body raises below it.
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
-
+# What OpenSSL's versions make of an answer that is none of TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 _NOWHERE = (
     requests.TooManyRedirects,
     requests.exceptions.InvalidSchema,
@@ -169,9 +170,14 @@ def speaks_no_tls(error: BaseException) -> bool:
     return any(
         isinstance(cause, ssl.SSLError)
         and not isinstance(cause, ssl.SSLCertVerificationError)
-        and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+        and cause.reason in _NO_TLS
         for cause in causes(error)
     )
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether nobody listens at the other end."""
+    return any(isinstance(cause, ConnectionRefusedError) for cause in causes(error))
 
 
 def explain(error: BaseException) -> tuple[str, bool]:

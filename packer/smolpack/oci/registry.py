@@ -19,6 +19,7 @@ from smolpack.oci.connection import (
     RefusedError,
     explain,
     is_loopback,
+    is_refused,
     open_session,
     read_body,
     speaks_no_tls,
@@ -180,7 +181,6 @@ class Registry:
         advance: Advance,
         tries: "_Tries",
     ) -> None:
-        start = new.size
         for data in response.raw.stream(CHUNK, decode_content=False):
             self._check_stopped(what)
             if new.size + len(data) > size:
@@ -190,8 +190,7 @@ class Registry:
                 )
             new.write(data)
             advance(len(data))
-            if new.size - start >= _PROGRESS:
-                tries.reset()
+            tries.got_to(new.size)
 
     def _request(
         self, what: str, method: str, path: str, headers: dict[str, str], tries: "_Tries"
@@ -240,14 +239,14 @@ class Registry:
         )
 
     def _find_base(self) -> str:
-        """https://HOST, or where plain HTTP may be and TLS is not spoken, http://HOST."""
+        """https://HOST, or http://HOST where that is allowed and TLS is not spoken."""
         if self._base is None:
             self._base = f"https://{self._reference.host}"
             if self._plain_allowed:
                 try:
                     self._session.get(f"{self._base}/v2/", stream=True, timeout=TIMEOUTS).close()
                 except FAILURES as error:
-                    if speaks_no_tls(error):
+                    if speaks_no_tls(error) or is_refused(error):
                         self._base = f"http://{self._reference.host}"
         return self._base
 
@@ -282,12 +281,16 @@ class _Tries:
 
     def __init__(self, sleep: Callable[[float], object]) -> None:
         self._sleep = sleep
-        self.reset()
-
-    def reset(self) -> None:
-        """Something came of the last try."""
         self._left = _TRIES - 1
         self._wait = _FIRST_WAIT
+        self._furthest = 0
+
+    def got_to(self, position: int) -> None:
+        """So many bytes are there: after progress, the next failure counts as the first."""
+        if position >= self._furthest + _PROGRESS:
+            self._furthest = position
+            self._left = _TRIES - 1
+            self._wait = _FIRST_WAIT
 
     def again(self, failure: RegistryError, retry_after: float = 0) -> None:
         """Waits; raises `failure` when it was tried often enough or the wait is too long."""

@@ -99,6 +99,22 @@ def test_progress_counts(fake: Fake, options: Options, waits: list[float]) -> No
     assert waits == [1] * 9
 
 
+def test_the_same_again_is_no_progress(fake: Fake, options: Options, waits: list[float]) -> None:
+    """A registry that knows no ranges, behind a line that never holds."""
+    large = simple([bytes(range(256)) * (40 << 10)], how="tar")
+    fake.behaviour.serve(large, "large")
+    digest = large.manifest(large.entries[0])["layers"][0]["digest"]
+
+    def whole_and_cut(handler: Handler) -> bool:
+        del handler.headers["Range"]
+        return cut(4 << 20)(handler)
+
+    fake.behaviour.fault(digest, *[whole_and_cut] * 20)
+    assert "the connection broke" in refusal(f"{fake.host}/large:1", options)
+    assert waits == [1, 2, 4, 8]
+    check_cache(options)
+
+
 @pytest.mark.parametrize("answer", [whole, status(416)])
 def test_range_that_is_not_to_be_had(
     answer: Fault, fake: Fake, options: Options, waits: list[float]
