@@ -46,7 +46,8 @@ def _read(document: Any) -> Settings:
         cmd=cmd or None,
         env=tuple(_each("Env", _strings(fields, "Env"), values.check_assignment)),
         workdir=_checked("WorkingDir", _string(fields, "WorkingDir"), values.check_path),
-        user=_checked("User", _string(fields, "User"), values.check_user),
+        # Engines look up root, too: its home and groups may be other than the usual ones.
+        user=_checked("User", _string(fields, "User"), values.check_user) or "0",
         labels=tuple(_each("Labels", _labels(fields), values.check_assignment)),
         stop_signal=stop_signal,
         exposed_ports=tuple(

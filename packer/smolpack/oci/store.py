@@ -5,7 +5,8 @@
     machines/KEY-HEX        whole machines of `smolpack run --image`
 
 HEX is the SHA-256 of the file's content, compared at every use: a damaged entry is removed and
-counts as not there. Files are written beside their place, synced and renamed, so any number of
+counts as not there. Machines are not: they are checked as they run, and a large one is to start as
+fast as a small one. Files are written beside their place, synced and renamed, so any number of
 processes may use one cache without locks; an entry that is evicted while it is open stays readable.
 The time of last use is the modification time.
 """
@@ -35,6 +36,7 @@ CAP_VARIABLE = "SMOLPACK_CACHE_SIZE"
 _BLOBS, _ROOTS, _MACHINES = "blobs/sha256", "roots", "machines"
 _KINDS = {_BLOBS: "blob", _ROOTS: "root", _MACHINES: "machine"}
 _KEY = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[0-9a-f]{64}(-[0-9a-f]{64})?")
 _NEW = ".new-"
 # What a killed process may have left, in seconds since it was last written to.
 _ABANDONED = 24 * 3600
@@ -128,7 +130,7 @@ class Store:
         found = []
         for directory, kind in _KINDS.items():
             for item in self._listed(directory):
-                if item.name.startswith("."):
+                if not _NAME.fullmatch(item.name):
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     status = item.stat(follow_symlinks=False)
@@ -168,7 +170,8 @@ class Store:
 
     def _find(self, kind: str, key: str) -> BinaryIO | None:
         for name in self._names(kind, key):
-            file = self._opened(self.path / kind / name, name.partition("-")[2])
+            digest = None if kind == _MACHINES else name.partition("-")[2]
+            file = self._opened(self.path / kind / name, digest)
             if file is not None:
                 return file
         return None
@@ -190,14 +193,14 @@ class Store:
                     (target.parent / name).unlink(missing_ok=True)
         self.evict()
 
-    def _opened(self, path: Path, expected: str) -> BinaryIO | None:
+    def _opened(self, path: Path, expected: str | None) -> BinaryIO | None:
         with self._writes():
             try:
                 file = path.open("rb", buffering=0)
             except FileNotFoundError:
                 return None
             try:
-                if _digest(file) != expected:
+                if expected is not None and _digest(file) != expected:
                     path.unlink(missing_ok=True)
                     file.close()
                     return None

@@ -73,7 +73,7 @@ def test_everything_that_is_kept() -> None:
     ],
 )
 def test_what_says_nothing(config: bytes) -> None:
-    assert read(config) == Settings()
+    assert read(config) == Settings(user="0")
 
 
 @pytest.mark.parametrize(

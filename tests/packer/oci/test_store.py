@@ -161,10 +161,6 @@ def test_machines(store: Store) -> None:
         assert path is not None
         assert path.read_bytes() == b"machine"
         assert os.access(path, os.X_OK)
-        path.chmod(0o644)
-        path.write_bytes(b"mashine")
-    with store.machine(KEY) as path:
-        assert path is None
 
 
 def test_machine_that_was_not_made(store: Store) -> None:
@@ -355,3 +351,11 @@ def test_path(store: Store, cli: Cli) -> None:
 @pytest.mark.parametrize("words", [["cache"], ["cache", "ls"], ["cache", "prune"]])
 def test_help_has_examples(words: list[str], cli: Cli) -> None:
     assert b"Example" in cli(*words, "--help").stdout
+
+
+def test_what_others_keep_there(store: Store) -> None:
+    put(store, b"blob")
+    (store.path / "blobs/sha256/README").write_text("not ours")
+    assert [entry.size for entry in store.entries()] == [4]
+    store.evict(0)
+    assert (store.path / "blobs/sha256/README").exists()
