@@ -8,11 +8,11 @@ from pathlib import Path
 from bench import machines
 from bench.errors import BenchError
 from bench.table import Row, of_samples
-from smolpack.rootfs import COMPRESSION_LEVEL
+from smolpack.rootfs import BLOCK_SIZE, COMPRESSION_LEVEL
 
 GROUP = "time to pack"
 ROUNDS = 3
-OTHER = f"tar2sqfs -c zstd -X level={COMPRESSION_LEVEL}"
+OTHER = f"tar2sqfs -c zstd -X level={COMPRESSION_LEVEL} -b {BLOCK_SIZE >> 10}K"
 OUT = machines.BUILD / "packed.vm"
 IMAGE = machines.BUILD / "packed.squashfs"
 
@@ -43,7 +43,8 @@ def _row(name: str, tar: Path, entrypoint: str) -> Row:
 
 def _tar2sqfs(tar: Path) -> None:
     command = ["tar2sqfs", "--quiet", "--force", "--compressor", "zstd"]
-    command += ["--comp-extra", f"level={COMPRESSION_LEVEL}", str(IMAGE)]
+    command += ["--comp-extra", f"level={COMPRESSION_LEVEL}"]
+    command += ["--block-size", str(BLOCK_SIZE), str(IMAGE)]
     with tar.open("rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     if done.returncode:
