@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from smolpack.errors import ImageError
 from smolpack.oci.base import Readable
 from smolpack.oci.layers import LayersSource, Limits
 from smolpack.sources.base import Advance
-from stacks import Item, StoredLayer, directory, file, layers, link, symlink, tar, whiteout
+from stacks import Item, StoredLayer, directory, file, layers, link, opaque, symlink, tar, whiteout
 
 GOOD = tar([file("a/b", "content " * 100, xattrs={"user.a": b"b"}), link("c", "a/b")])
 NAME = "test, layer 2 of 2"
@@ -159,6 +160,18 @@ def test_bomb_of_names() -> None:
     assert "more than 4 files" in refusal(tar([file("x")] * 3), limits=Limits(entries=4))
     text = refusal(tar([file("a/1/2/3/4/5/6")]), limits=Limits(entries=8))
     assert "more than 8 files and directories" in text and "--image-max-files" in text
+    assert "more than 10 files" in refusal(
+        tar([symlink("s", "t" * 4000)]), limits=Limits(entries=10)
+    )
+
+
+def test_opaque_directories_without_end() -> None:
+    """Each would look through all that is below it, if it were not known to be done."""
+    names = [file(f"{'d/' * 30}{number}") for number in range(10_000)]
+    again = [opaque("/".join("d" * depth)) for depth in range(30)] * 300
+    start = time.process_time()
+    LayersSource(layers(GOOD, tar([*names, *again]))).write(io.BytesIO(), lambda size: None)
+    assert time.process_time() - start < 4
 
 
 def test_attributes_larger_than_tar2sqfs_takes() -> None:

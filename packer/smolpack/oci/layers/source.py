@@ -26,6 +26,9 @@ _XATTR_NAMESPACES = (b"user.", b"trusted.", b"security.")
 _XATTR_LEFT_OUT = b"security.selinux"
 _ACL = b"system.posix_acl_"
 
+# Targets of links are kept, too: one of so many bytes counts as one more entry.
+_LONG_TARGET = 256
+
 _ZEROS = bytes(1 << 16)
 
 
@@ -125,7 +128,7 @@ class _Survey:
         self._limits = limits
         self._tree = Tree()
         self._layer = ""
-        self._size = self._count = 0
+        self._size = self._count = self._long = 0
         self.starts: list[int] = []
 
     def read(self, layer: Layer, advance: Advance) -> None:
@@ -141,7 +144,8 @@ class _Survey:
                 except ValueError as error:
                     raise _refused(layer, member, error) from error
                 self._count += 1
-                if self._count + self._tree.implied > self._limits.entries:
+                self._long += len(member.target) // _LONG_TARGET
+                if self._count + self._tree.implied + self._long > self._limits.entries:
                     raise self._too_much(
                         f"{self._limits.entries} files and directories", "--image-max-files"
                     )

@@ -8,7 +8,7 @@ from tarfile import BLOCKSIZE
 Extents = tuple[tuple[int, int], ...]
 
 # What a map in a layer may say; and what tar2sqfs takes, with one for a hole at the end.
-_MAX_EXTENTS = 1 << 20
+_MAX_EXTENTS = 1 << 18
 MAX_STORED_EXTENTS = 65535
 _MAX_DIGITS = 20
 

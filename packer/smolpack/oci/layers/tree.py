@@ -67,13 +67,14 @@ class Symlink(Entry):
 
 
 class Directory(Entry):
-    """A directory and what it holds."""
+    """A directory and what it holds. `purged` is the last layer that hid what was below."""
 
-    __slots__ = ("children",)
+    __slots__ = ("children", "purged")
 
     def __init__(self, parent: "Directory | None", name: bytes, member: int, layer: int) -> None:
         super().__init__(parent, name, member, layer)
         self.children: dict[bytes, Entry] = {}
+        self.purged = layer
 
 
 # A place that may not exist yet: names from the root, each with its entry where there is one.
@@ -217,10 +218,15 @@ class Tree:
             self._purge(entry)
 
     def _purge(self, top: Directory) -> None:
-        """Removes what is below a directory but for what this layer has touched."""
+        """Removes what is below a directory but for what this layer has touched. Where that has
+        been done, or the directory is new, there is nothing left of lower layers: otherwise a layer
+        of opaque directories would take quadratic time."""
         pending = [top]
         while pending:
             directory = pending.pop()
+            if directory.purged == self._layer:
+                continue
+            directory.purged = self._layer
             directory.children = {
                 name: entry
                 for name, entry in directory.children.items()
