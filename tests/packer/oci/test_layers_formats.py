@@ -80,6 +80,10 @@ def test_empty_streams(tmp_path: Path) -> None:
     assert umoci.check(tmp_path, [b"", tar([file("a")]), END]).keys() == {"", "a"}
 
 
+def test_no_layers_at_all(tmp_path: Path) -> None:
+    assert unpacked(tmp_path).keys() == {""}
+
+
 def test_global_headers_are_passed_over(tmp_path: Path) -> None:
     """As by most engines; umoci refuses them."""
     header = tarfile.TarInfo.create_pax_global_header({"comment": "x", "path": "other"})
