@@ -78,10 +78,11 @@ class DockerRegistry:
     log: Path
 
     def push(self, layout: Path, name: str, *options: str) -> str:
-        """Copies the image tagged latest there; what to call it."""
+        """Copies the image tagged latest, of a directory or an archive, there; what to call it."""
         reference = f"{self.host}/{name}"
         command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--all", *options]
-        places = [f"oci:{layout}:latest", f"docker://{reference}"]
+        kind = "oci-archive" if layout.is_file() else "oci"
+        places = [f"{kind}:{layout}:latest", f"docker://{reference}"]
         subprocess.run([*command, *places], check=True, capture_output=True)
         return reference
 

@@ -1,8 +1,10 @@
-"""Images of distribution packages as people build theirs: a slim Debian; Python, Node on it."""
+"""Images of distribution packages as people build theirs: a slim Debian; Python, with what pip
+installs, and Node on it."""
 
 import io
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +19,14 @@ PACKAGES = {
     "python": ("python3", "python3-numpy", "python3-pip", "python3-requests"),
     "node": ("ca-certificates", "node-express", "nodejs", "npm"),
 }
+PIP_PACKAGES = {"python": ("six==1.17.0",)}
 COMMANDS = {BASE: "/bin/bash", "python": "/usr/bin/python3", "node": "/usr/bin/node"}
+
+_PIP = (
+    *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+    *("--no-deps", "--no-compile", "--only-binary=:all:", "--target"),
+)
+_PIP_PLACE = "usr/local/lib/python3.11/dist-packages"
 
 # What slim images leave out.
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -48,7 +57,8 @@ def flat(name: str) -> Path:
 
 
 def layers(name: str) -> list[Path]:
-    """The root as layers: the slim one, and on it what the packages add, replace and remove."""
+    """The root as layers: the slim one; on it what the packages add, replace and remove; what pip
+    installs."""
     base = flat(BASE)
     if name == BASE:
         return [base]
@@ -60,7 +70,28 @@ def layers(name: str) -> list[Path]:
             (part.encode() for part in (base.name, whole.name)),
             lambda target: _write_difference(base, whole, target),
         ),
+        *([_pip_layer(name)] if name in PIP_PACKAGES else []),
     ]
+
+
+def _pip_layer(name: str) -> Path:
+    packages = PIP_PACKAGES[name]
+
+    def build(target: Path) -> None:
+        with tempfile.TemporaryDirectory() as installed:
+            done = subprocess.run(
+                [*_PIP, installed, *packages], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RecipeError(f"pip failed: {done.stderr[-500:]}")
+            with tarfile.open(target, "w") as out:
+                out.add(installed, _PIP_PLACE, filter=_as_root)
+
+    return cached(f"pip-{name}", (package.encode() for package in packages), build)
+
+
+def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    return member.replace(uid=0, gid=0, uname="", gname="", mode=member.mode | 0o555, deep=False)
 
 
 def image(name: str) -> Path:
