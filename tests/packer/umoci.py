@@ -303,5 +303,5 @@ def _as_rootless(node: Node) -> Node:
     xattrs = tuple((name, value) for name, value in node.xattrs if name.startswith("user."))
     node = node._replace(xattrs=xattrs)
     if node.type.endswith("device"):
-        node = node._replace(type="file", mode=0, content=_EMPTY)
+        node = node._replace(type="file", content=_EMPTY)
     return node
