@@ -7,9 +7,9 @@ import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import parse_http_list
 
 import requests
-from requests.utils import parse_dict_header
 
 from smolpack.errors import RegistryError
 from smolpack.oci.connection import TIMEOUTS, RefusedError, check_scheme, read_body
@@ -97,8 +97,8 @@ def parse_challenges(header: str) -> dict[str, dict[str, str]]:
     found = {}
     for start, following in itertools.zip_longest(starts, starts[1:]):
         parameters = header[start.end() : following.start() if following else None]
-        pairs = parse_dict_header(parameters).items()
-        found[start[1].lower()] = {key.lower(): value or "" for key, value in pairs}
+        pairs = (item.partition("=") for item in parse_http_list(parameters))
+        found[start[1].lower()] = {key.lower(): value.strip('"') for key, _, value in pairs}
     return found
 
 
