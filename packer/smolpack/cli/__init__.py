@@ -46,7 +46,8 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Pack a root file system into one executable file that boots as a virtual machine."""
+    """Pack a container image or a root file system into one executable file that boots as a
+    virtual machine."""
 
 
 app.command(epilog=packing.EXAMPLES)(packing.create)
