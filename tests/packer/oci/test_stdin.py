@@ -1,11 +1,12 @@
 """Images that come once: through a pipe, or compressed as a whole."""
 
+import contextlib
 import dataclasses
 import gzip
-import subprocess
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +35,23 @@ class _Stdin:
 
 
 @pytest.fixture(name="piped")
-def _piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+def _piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
     """Makes standard input a pipe that something comes out of."""
+    with contextlib.ExitStack() as opened:
 
-    def pipe(data: bytes) -> None:
-        process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        monkeypatch.setattr(sys, "stdin", _Stdin(process.stdout))
-        assert process.stdin is not None
+        def pipe(data: bytes) -> None:
+            source, sink = os.pipe()
 
-        def feed() -> None:
-            assert process.stdin is not None
-            process.stdin.write(data)
-            process.stdin.close()
+            def feed() -> None:
+                with contextlib.suppress(BrokenPipeError), os.fdopen(sink, "wb") as file:
+                    file.write(data)
 
-        threading.Thread(target=feed, daemon=True).start()
+            thread = threading.Thread(target=feed)
+            thread.start()
+            opened.callback(thread.join)
+            monkeypatch.setattr(sys, "stdin", _Stdin(opened.enter_context(os.fdopen(source, "rb"))))
 
-    return pipe
+        yield pipe
 
 
 @pytest.mark.parametrize("how", ["tar", "tar+gzip", "tar+zstd"])
