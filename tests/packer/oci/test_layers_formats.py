@@ -51,6 +51,14 @@ def test_long_names_and_large_numbers(tmp_path: Path, format: int) -> None:  # n
 
 
 @needs_umoci
+@pytest.mark.parametrize("end", [2512, 2513, 2560, 3072])
+def test_archives_that_just_end(tmp_path: Path, end: int) -> None:
+    """As `umoci insert` writes them: without padding and end marker."""
+    nodes = umoci.check(tmp_path, [tar([file("f", "x" * 2000)])[:end]])
+    assert "f" in nodes
+
+
+@needs_umoci
 def test_old_headers(tmp_path: Path) -> None:
     """A name in two fields, types of V7, and fields that end with a blank or with nothing."""
     plain = block(file("plain", mode=0o640), tarfile.USTAR_FORMAT)

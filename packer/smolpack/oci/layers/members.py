@@ -1,8 +1,8 @@
 """Members of a layer's tar stream: ustar, GNU and pax headers, every field hostile.
 
 Layers are read by Go's archive/tar in the engines, so what it takes is taken here, in its sense:
-a missing end marker, pax records that are empty, data behind a directory that is not there.
-tarfile would decode every name, guess at damage, and be several times slower.
+an end without marker or padding, pax records that are empty, data behind a directory that is not
+there. tarfile would decode every name, guess at damage, and be several times slower.
 """
 
 import base64
@@ -109,7 +109,8 @@ class Members:
         yield from self._reader.pieces(size)
 
     def _next(self) -> Member | None:
-        self._reader.skip(self._data + self._padding)
+        self._reader.skip(self._data)
+        self._reader.pass_over(self._padding)
         self._data = self._padding = 0
         records: list[tuple[bytes, bytes]] = []
         long_name = long_target = None

@@ -61,6 +61,13 @@ class Reader:
         for _ in self.pieces(size):
             pass
 
+    def pass_over(self, size: int) -> None:
+        """Passes over `size` bytes, or as many as there are."""
+        while size and not self.at_end():
+            passed = min(size, len(self._buffer) - self._at)
+            self._at += passed
+            size -= passed
+
     def drain(self) -> None:
         """Reads to the end, so that whoever made the stream can check its digest."""
         while self._fill(CHUNK):
