@@ -10,19 +10,21 @@ from smolpack.errors import SignError
 
 def ask(path: Path) -> str:
     """The passphrase of the private key `path`."""
-    return _ask(f"Passphrase for {path}: ")
+    return _ask(f"Passphrase for {path}: ", "use ssh-agent or SSH_ASKPASS")
 
 
 def ask_new(path: Path) -> str:
     """A passphrase for a new key, typed twice; empty for none."""
-    first = _ask(f"New passphrase for {path} (empty for none): ")
-    if first != _ask("The same again: "):
+    instead = "use SSH_ASKPASS or --no-passphrase"
+    first = _ask(f"New passphrase for {path} (empty for none): ", instead)
+    if first != _ask("The same again: ", instead):
         raise SignError("the two passphrases differ; try again")
     return first
 
 
-def _ask(prompt: str) -> str:
-    """See ssh(1), SSH_ASKPASS and SSH_ASKPASS_REQUIRE."""
+def _ask(prompt: str, instead: str) -> str:
+    """See ssh(1), SSH_ASKPASS and SSH_ASKPASS_REQUIRE; `instead` is what to use without a
+    terminal."""
     program = os.environ.get("SSH_ASKPASS")
     when = os.environ.get("SSH_ASKPASS_REQUIRE")
     if program and when in ("prefer", "force"):
@@ -32,9 +34,7 @@ def _ask(prompt: str) -> str:
     except OSError:
         if program and when != "never":
             return _run(program, prompt)
-        raise SignError(
-            "there is no terminal to ask for a passphrase on; use ssh-agent or SSH_ASKPASS"
-        ) from None
+        raise SignError(f"there is no terminal to ask for a passphrase on; {instead}") from None
     try:
         return getpass.getpass(prompt)
     except EOFError:

@@ -288,6 +288,8 @@ def test_an_encrypted_key(cli: Cli, machine: Path, tmp_path: Path) -> None:
     key = make_key(tmp_path / "secret", passphrase="open sesame")
     sign = ("sign", machine, "--key", key)
     assert "no terminal" in failure(cli(*sign, preexec=without_terminal))
+    generate = ("key", "generate", tmp_path / "new")
+    assert "--no-passphrase" in failure(cli(*generate, preexec=without_terminal))
     askpass = tmp_path / "askpass"
     askpass.write_text('#!/bin/sh\necho "$1" >&2\necho open sesame\n')
     askpass.chmod(0o755)
