@@ -64,7 +64,7 @@ entrypoint = ["/app/run"]
 oci_platform = "linux/arm64"
 
 [network]
-allow_hosts = ["pypi.org"]
+allow_hosts = ["api.example.org"]
 allow_cidrs = ["10.0.0.0/8", "1.1.1.1", "2001:db8::/32"]
 
 [health]
@@ -362,7 +362,7 @@ TEXTS = st.sampled_from(
     [
         *("", "a", "é", "a\n", "a\0b", "A=b", "=b", "/a", "/a\n", "a:/b", "a:/b:ro", "a:/b\n"),
         *("80", "80:0", "80\n", "65536", "10.0.0.0/8", "1.2.3.4", "300.1.1.1", "::1", "::1/129"),
-        *("10s", "10s\n", "10d", "linux/amd64", "never", "http", "pypi.org", "https://x"),
+        *("10s", "10s\n", "10d", "linux/amd64", "never", "http", "api.example.org", "https://x"),
     ]
 )
 ANYTHING: st.SearchStrategy[Any] = st.one_of(
