@@ -151,13 +151,13 @@ class Process:
         while marker not in data:
             more = _read(fd, data)
             if not more:
-                raise StalledError(f"ended before {marker!r}: {data!r:.2000}; {self._errors(fd)}")
+                raise StalledError(f"ended before {marker!r}: {data!r:.2000}; {self.errors(fd)}")
             data += more
         found, rest = data.split(marker, 1)
         self.unread[fd] = rest
         return found + marker
 
-    def _errors(self, fd: int) -> str:
+    def errors(self, fd: int) -> str:
         """What standard error says, for a message about another stream."""
         if self.popen.stderr is None or fd == self.stderr:
             return "no standard error"

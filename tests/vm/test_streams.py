@@ -178,7 +178,9 @@ def count_bytes(process: Process, wanted: int) -> int:
         if not select.select([process.stdout], [], [], 60)[0]:
             raise StalledError(f"the stream stopped after {received} bytes")
         data = os.read(process.stdout, 1 << 16)
-        assert data, f"the stream ended after {received} bytes"
+        if not data:
+            ending = f"status {process.wait()}, {process.errors(process.stdout)}"
+            raise AssertionError(f"the stream ended after {received} bytes: {ending}")
         received += len(data)
     return received
 
