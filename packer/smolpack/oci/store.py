@@ -2,11 +2,11 @@
 
     blobs/sha256/HEX        layers, configurations and manifests, by their digest
     roots/KEY-HEX           packed root file systems, by what they were made from
-    machines/KEY-HEX        whole machines of `smolpack run --image`
+    machines/KEY            whole machines of `smolpack run --image`
 
 HEX is the SHA-256 of the file's content, compared at every use: a damaged entry is removed and
-counts as not there. Machines are not: they are checked as they run, and a large one is to start as
-fast as a small one. Files are written beside their place, synced and renamed, so any number of
+counts as not there. Machines have none: they are checked as they run, and a large one is to start
+as fast as a small one. Files are written beside their place, synced and renamed, so any number of
 processes may use one cache without locks; an entry that is evicted while it is open stays readable.
 The time of last use is the modification time.
 """
@@ -90,19 +90,30 @@ class Store:
             with store.root(key) as image:
                 if image is None:  # pack, then store.put_root(key, packed)
         """
-        file = self._find(_ROOTS, key)
+        file = self._find_root(key)
         with contextlib.nullcontext() if file is None else file:
             yield file
 
     def put_root(self, key: str, image: BinaryIO) -> None:
         """Keeps a copy of all of the file `image`, whose position may change."""
-        self._put(_ROOTS, key, image, 0o644)
+        with self._writes():
+            digest = _digest(image)
+            size = image.tell()
+            target = self._directory(_ROOTS) / f"{key}-{digest}"
+            earlier = self._root_names(key)
+            with outfile.replacing(target, 0o644) as file:
+                outfile.copy(image, file, size)
+            for name in earlier:
+                if name != target.name:
+                    (target.parent / name).unlink(missing_ok=True)
+        self.evict()
 
     @contextlib.contextmanager
     def machine(self, key: str) -> Iterator[Path | None]:
         """A whole machine under `key`, to be run from this path within the block; None when there
         is none."""
-        file = self._find(_MACHINES, key)
+        assert _KEY.fullmatch(key), key
+        file = self._opened(self.path / _MACHINES / key)
         with contextlib.nullcontext() if file is None else file:
             yield None if file is None else Path(file.name)
 
@@ -120,10 +131,16 @@ class Store:
         try:
             path = directory / "machine"
             yield path
-            with path.open("rb") as file:
-                self._put(_MACHINES, key, file, 0o755)
+            with self._writes():
+                path.chmod(0o755)
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                path.rename(directory.parent / key)
+                with _opened_directory(directory.parent) as parent:
+                    os.fsync(parent)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+        self.evict()
 
     def entries(self) -> list[Entry]:
         """Everything in the cache, the least recently used first."""
@@ -168,32 +185,18 @@ class Store:
                         else:
                             Path(item.path).unlink()
 
-    def _find(self, kind: str, key: str) -> BinaryIO | None:
-        for name in self._names(kind, key):
-            digest = None if kind == _MACHINES else name.partition("-")[2]
-            file = self._opened(self.path / kind / name, digest)
+    def _find_root(self, key: str) -> BinaryIO | None:
+        for name in self._root_names(key):
+            file = self._opened(self.path / _ROOTS / name, name.partition("-")[2])
             if file is not None:
                 return file
         return None
 
-    def _names(self, kind: str, key: str) -> list[str]:
+    def _root_names(self, key: str) -> list[str]:
         assert _KEY.fullmatch(key), key
-        return [item.name for item in self._listed(kind) if item.name.startswith(f"{key}-")]
+        return [item.name for item in self._listed(_ROOTS) if item.name.startswith(f"{key}-")]
 
-    def _put(self, kind: str, key: str, content: BinaryIO, mode: int) -> None:
-        with self._writes():
-            digest = _digest(content)
-            size = content.tell()
-            target = self._directory(kind) / f"{key}-{digest}"
-            earlier = self._names(kind, key)
-            with outfile.replacing(target, mode) as file:
-                outfile.copy(content, file, size)
-            for name in earlier:
-                if name != target.name:
-                    (target.parent / name).unlink(missing_ok=True)
-        self.evict()
-
-    def _opened(self, path: Path, expected: str | None) -> BinaryIO | None:
+    def _opened(self, path: Path, expected: str | None = None) -> BinaryIO | None:
         with self._writes():
             try:
                 file = path.open("rb", buffering=0)
