@@ -3,9 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from smolpack import format as layout
+from smolpack import sections
+from smolpack.artifact import Artifact
 from smolpack.errors import FormatError, SpecError
+from smolpack.format import SectionType
 from smolpack.spec import RunDefaults
 
 _REPEATED = ("entrypoint", "cmd", "env", "label", "exposed-port", "volume", "shell")
@@ -47,6 +51,11 @@ def encode(config: Config) -> bytes:
             f"{layout.MAX_CONFIG} are allowed"
         )
     return data
+
+
+def read(file: BinaryIO, contents: Artifact) -> Config:
+    """What a packed machine's section says; raises FormatError for one that is damaged."""
+    return decode(sections.read(file, contents.section(SectionType.CONFIG)))
 
 
 def decode(data: bytes) -> Config:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from smolpack import artifact, config, image, sections
 from smolpack.config import Config
@@ -59,7 +59,7 @@ def diff(first: Path, second: Path) -> Difference:
             != sections.read(other_file, other.section(kind))
         )
         settings = compare_settings(
-            _run_settings(_config(one_file, one)), _run_settings(_config(other_file, other))
+            _run_settings(config.read(one_file, one)), _run_settings(config.read(other_file, other))
         )
         roots = {contents.section(SectionType.ROOTFS).root for contents in (one, other)}
     # Opening checks them, so that the same hash means the same bytes.
@@ -123,10 +123,6 @@ def show_setting(key: str, one: Any, other: Any) -> str:
     """A setting that differs, in one line."""
     shown = (json.dumps(value, ensure_ascii=False) for value in (one, other))
     return printable(f"{key.replace('_', ' ')}: {' -> '.join(shown)}")
-
-
-def _config(file: BinaryIO, contents: artifact.Artifact) -> Config:
-    return config.decode(sections.read(file, contents.section(SectionType.CONFIG)))
 
 
 def _run_settings(settings: Config) -> dict[str, Any]:

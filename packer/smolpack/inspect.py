@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smolpack import artifact, config, kernel, sections, verify
+from smolpack import artifact, config, kernel, verify
 from smolpack import format as layout
 from smolpack.artifact import Artifact, Section
 from smolpack.config import Config
@@ -40,12 +40,11 @@ class Info:
 def inspect(path: Path) -> Info:
     """Reads and checks a packed machine; raises FormatError naming `path` and the defect."""
     with artifact.opened(path) as (file, contents):
-        settings = contents.section(SectionType.CONFIG)
         stored_kernel = contents.section(SectionType.KERNEL)
         return Info(
             path,
             contents,
-            config.decode(sections.read(file, settings)),
+            config.read(file, contents),
             kernel.check_section(file, stored_kernel.offset, stored_kernel.size).image_size,
             verify.check_signatures(contents, verify.load_trust()),
         )

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from smolpack import artifact, config, create, sections
+from smolpack import artifact, config, create
 from smolpack.artifact import Artifact
 from smolpack.config import Config
 from smolpack.diff import compare_settings, show_setting
@@ -48,7 +48,7 @@ def rebuild(file: Path, found: Opened, out: Path, kernel: Path | None = None) ->
     keeps the name that it has there, since the same one can be had in many places. `kernel` is an
     uncompressed ELF vmlinux, unless it is the packaged one. Raises what create() does."""
     with artifact.opened(file) as (packed, contents):
-        settings = _settings(packed, contents)
+        settings = config.read(packed, contents)
         has_sbom = any(section.type == SectionType.SBOM for section in contents.sections)
     spec = CreateSpec(
         out=out,
@@ -81,7 +81,10 @@ def compare(file: Path, rebuilt: Path) -> Comparison:
                 )
             sizes = [section.size if section else None for section in (left, right)]
             results.append(SectionResult(kind.name.lower(), sizes[0], sizes[1], at))
-        packed, made = (_fields(_settings(one_file, one)), _fields(_settings(other_file, other)))
+        packed, made = (
+            _fields(config.read(one_file, one)),
+            _fields(config.read(other_file, other)),
+        )
     return Comparison(tuple(results), compare_settings(packed, made))
 
 
@@ -113,10 +116,6 @@ def as_json(file: Path, found: Comparison) -> str:
         ],
     }
     return json.dumps(fields, indent=2)
-
-
-def _settings(file: BinaryIO, contents: Artifact) -> Config:
-    return config.decode(sections.read(file, contents.section(SectionType.CONFIG)))
 
 
 def _fields(settings: Config) -> dict[str, Any]:
