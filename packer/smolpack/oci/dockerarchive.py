@@ -9,7 +9,7 @@ from smolpack.errors import ImageError
 from smolpack.oci.base import ContainerImage
 from smolpack.oci.descriptor import MAX_LAYERS, parse_config, parse_json
 from smolpack.oci.files import Files
-from smolpack.oci.layout import layer_name, matches, read_document, there_is
+from smolpack.oci.layout import layer_name, matches, pair_layers, read_document, there_is
 from smolpack.oci.options import Options
 from smolpack.oci.reference import LocalReference
 from smolpack.oci.selection import check_platform
@@ -44,11 +44,6 @@ def open_docker_archive(
         raise ImageError(f"{name}, configuration: damaged: not what its name says; {_REMEDY}")
     config = parse_config(f"{name}, configuration", data)
     check_platform(name, config.platform, options.platform)
-    if len(saved.layers) != len(config.diff_ids):
-        raise ImageError(
-            f"{name}: damaged: {len(saved.layers)} layers in its {MANIFEST}, "
-            f"{len(config.diff_ids)} in its configuration"
-        )
 
     def layer(number: int, path: str, diff_id: str) -> StoredLayer:
         title = layer_name(name, number, len(saved.layers), diff_id)
@@ -64,7 +59,7 @@ def open_docker_archive(
             remedy=_REMEDY,
         )
 
-    pairs = zip(saved.layers, config.diff_ids, strict=True)
+    pairs = pair_layers(name, MANIFEST, saved.layers, config)
     layers = tuple(layer(number, *pair) for number, pair in enumerate(pairs, 1))
     return ContainerImage(name, f"sha256:{digest}", data, layers)
 

@@ -1,7 +1,8 @@
 """OCI image layouts: `index.json` and blobs by digest, in a directory or a tar archive."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from smolpack.errors import ImageError, SpecError
 from smolpack.oci.base import ContainerImage
@@ -10,7 +11,6 @@ from smolpack.oci.descriptor import (
     Config,
     Descriptor,
     Index,
-    Manifest,
     parse_config,
     parse_manifest,
 )
@@ -24,6 +24,8 @@ INDEX = "index.json"
 
 _NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 _REMEDY = "save the image again"
+
+_Layer = TypeVar("_Layer")
 
 
 def open_layout(
@@ -57,19 +59,22 @@ def open_layout(
             remedy=_REMEDY,
         )
 
-    pairs = pair_layers(name, manifest, config)
+    pairs = pair_layers(name, "manifest", manifest.layers, config)
     layers = tuple(layer(number, *pair) for number, pair in enumerate(pairs, 1))
     return ContainerImage(name, digest, data, layers)
 
 
-def pair_layers(name: str, manifest: Manifest, config: Config) -> list[tuple[Descriptor, str]]:
-    """Each layer with its diff_id. Raises ImageError when their numbers differ."""
-    if len(manifest.layers) != len(config.diff_ids):
+def pair_layers(
+    name: str, manifest: str, layers: Sequence[_Layer], config: Config
+) -> list[tuple[_Layer, str]]:
+    """Each of the layers that the image's `manifest` (what messages call it) lists with its
+    diff_id. Raises ImageError when their numbers differ."""
+    if len(layers) != len(config.diff_ids):
         raise ImageError(
-            f"{name}: damaged: {len(manifest.layers)} layers in its manifest, "
+            f"{name}: damaged: {len(layers)} layers in its {manifest}, "
             f"{len(config.diff_ids)} in its configuration"
         )
-    return list(zip(manifest.layers, config.diff_ids, strict=True))
+    return list(zip(layers, config.diff_ids, strict=True))
 
 
 def layer_name(image: str, number: int, count: int, digest: str) -> str:

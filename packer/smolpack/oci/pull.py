@@ -42,7 +42,7 @@ def open_remote(
         raw = file.read(MAX_DOCUMENT)
     config = parse_config(title, raw)
     check_platform(name, config.platform, options.platform)
-    pairs = pair_layers(name, manifest, config)
+    pairs = pair_layers(name, "manifest", manifest.layers, config)
     count = len(pairs)
     names = [layer_name(name, n, count, d.digest) for n, (d, _) in enumerate(pairs, 1)]
     pulled = _Pull(registry, names, manifest.layers, opened)
