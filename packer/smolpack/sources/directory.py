@@ -11,16 +11,10 @@ from pathlib import Path
 
 from smolpack.epoch import source_date
 from smolpack.errors import SourceError
+from smolpack.sources import squashfs
 from smolpack.sources.base import CHUNK, Advance, ByteSink
 
 _log = logging.getLogger(__name__)
-
-# squashfs has no place for other namespaces; an SELinux label belongs to this machine's policy.
-_XATTR_NAMESPACES = ("user.", "trusted.", "security.")
-_XATTR_LEFT_OUT = ("security.selinux",)
-
-# tar2sqfs takes at most 65536 entries in a sparse map.
-_MAX_EXTENTS = 65535
 
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -97,8 +91,7 @@ class DirectorySource:
             except OSError as error:
                 raise _unreadable(path, error) from error
         sink.write(bytes(2 * tarfile.BLOCKSIZE))
-        if acls:
-            _log.warning("POSIX ACLs of %d files left out: squashfs cannot hold them", acls)
+        squashfs.warn_of_acls(acls)
 
     def _walk(self) -> Iterator[tuple[str, str, os.stat_result]]:
         """Yields (name in the archive, path, status) in byte order, parents first."""
@@ -123,9 +116,14 @@ class DirectorySource:
             pending.extend((prefix + child, f"{path}/{child}") for child in children)
 
 
-def _text(name: str) -> str:
-    """A name as tarfile is to encode it: the same in every locale."""
+def _text(name: str | bytes) -> str:
+    """A name or value as tarfile is to encode it: the same in every locale."""
     return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    """The inverse of _text()."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _unreadable(path: str, error: OSError) -> SourceError:
@@ -142,17 +140,17 @@ def _header(member: tarfile.TarInfo) -> bytes:
 def _xattrs(path: str) -> tuple[dict[str, str], bool]:
     """SCHILY.xattr records (binary values are kept), and whether an ACL was left out."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = sorted(os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False))
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return {}, False
         raise
-    records = {}
-    for name in sorted(names, key=os.fsencode):
-        if name.startswith(_XATTR_NAMESPACES) and name not in _XATTR_LEFT_OUT:
-            value = os.getxattr(path, name, follow_symlinks=False)
-            records[f"SCHILY.xattr.{_text(name)}"] = value.decode("utf-8", "surrogateescape")
-    return records, any(name.startswith("system.posix_acl_") for name in names)
+    records = {
+        _text(squashfs.xattr_key(name)): _text(os.getxattr(path, name, follow_symlinks=False))
+        for name in names
+        if squashfs.holds_xattr(name)
+    }
+    return records, any(map(squashfs.is_acl, names))
 
 
 def _write_file(
@@ -166,15 +164,10 @@ def _write_file(
         extents = _extents(file.fileno(), size)
         sparse_map = b""
         if extents != [(0, size)]:
-            numbers = [len(extents), *(number for extent in extents for number in extent)]
-            sparse_map = _pad("".join(f"{number}\n" for number in numbers).encode())
-            member.pax_headers = {
-                **member.pax_headers,
-                "GNU.sparse.major": "1",
-                "GNU.sparse.minor": "0",
-                "GNU.sparse.name": member.name,
-                "GNU.sparse.realsize": str(size),
-            }
+            sparse_map = squashfs.sparse_map(extents, size)
+            records = squashfs.sparse_records(_bytes(member.name), size)
+            more = {_text(key): _text(value) for key, value in records}
+            member.pax_headers = {**member.pax_headers, **more}
         member.size = len(sparse_map) + sum(length for _, length in extents)
         sink.write(_header(member) + sparse_map)
         for offset, length in extents:
@@ -202,25 +195,19 @@ def _copy(descriptor: int, length: int, path: str, sink: ByteSink, advance: Adva
 
 
 def _extents(descriptor: int, size: int) -> list[tuple[int, int]]:
-    """(offset, length) of what is not a hole; ends with an empty extent after a last hole."""
+    """(offset, length) of what is not a hole."""
     status = os.fstat(descriptor)
     if status.st_blocks * 512 >= size:
         return [(0, size)]
     extents: list[tuple[int, int]] = []
     position = 0
-    while position < size and len(extents) < _MAX_EXTENTS:
+    while position < size and len(extents) < squashfs.MAX_EXTENTS:
         try:
             start = os.lseek(descriptor, position, os.SEEK_DATA)
         except OSError:
             break  # ENXIO: nothing but a hole up to the end
         position = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
         extents.append((start, position - start))
-    if len(extents) == _MAX_EXTENTS:
+    if len(extents) == squashfs.MAX_EXTENTS:
         return [(0, size)]
-    if not extents or sum(extents[-1]) < size:
-        extents.append((size, 0))
     return extents
-
-
-def _pad(data: bytes) -> bytes:
-    return data + bytes(-len(data) % tarfile.BLOCKSIZE)

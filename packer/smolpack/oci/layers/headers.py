@@ -3,8 +3,8 @@
 import struct
 from tarfile import BLOCKSIZE, DIRTYPE, LNKTYPE, XHDTYPE
 
-from smolpack.oci.layers import sparse
 from smolpack.oci.layers.members import Member
+from smolpack.sources import squashfs
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s167x")
 _MAGIC = b"ustar\x0000"
@@ -26,17 +26,12 @@ def encode(member: Member, path: bytes, xattrs: dict[bytes, bytes]) -> bytes:
     """What stands before a member's data, under another name and with these attributes; a sparse
     file's has its map behind it. Raises ValueError where tar2sqfs could not read it."""
     name = root_name(path) + (b"/" if member.type == DIRTYPE else b"")
-    records = [(b"SCHILY.xattr." + key, value) for key, value in sorted(xattrs.items())]
+    records = [(squashfs.xattr_key(key), value) for key, value in sorted(xattrs.items())]
     size, sparse_map = member.stored, b""
     if member.extents is not None:
-        sparse_map = sparse.encode(member.extents, member.size)
+        sparse_map = squashfs.sparse_map(member.extents, member.size)
         size += len(sparse_map)
-        records += [
-            (b"GNU.sparse.major", b"1"),
-            (b"GNU.sparse.minor", b"0"),
-            (b"GNU.sparse.name", name),
-            (b"GNU.sparse.realsize", b"%d" % member.size),
-        ]
+        records += squashfs.sparse_records(name, member.size)
     return _encode(member, member.type, name, member.target, size, records) + sparse_map
 
 

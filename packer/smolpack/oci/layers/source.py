@@ -4,7 +4,6 @@ The first pass reads headers into a tree; the second streams the members that th
 Nothing is unpacked, and memory holds names, no content and no attributes.
 """
 
-import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +16,8 @@ from smolpack.oci.base import Layer
 from smolpack.oci.layers import headers, sparse
 from smolpack.oci.layers.members import Member, Members, shown
 from smolpack.oci.layers.tree import Directory, Entry, Symlink, Tree
+from smolpack.sources import squashfs
 from smolpack.sources.base import Advance, ByteSink
-
-_log = logging.getLogger(__name__)
-
-# squashfs has no place for other namespaces; an SELinux label belongs to the machine it came from.
-_XATTR_NAMESPACES = (b"user.", b"trusted.", b"security.")
-_XATTR_LEFT_OUT = b"security.selinux"
-_ACL = b"system.posix_acl_"
 
 # Targets of links are kept, too: one of so many bytes counts as one more entry.
 _LONG_TARGET = 256
@@ -73,8 +66,7 @@ class LayersSource:
                     self._stream(layer, Members(stream, layer.name), first, entries, sink)
             advance(layer.size - progress.done)  # the rest of it is not needed
         sink.write(bytes(2 * BLOCKSIZE))
-        if self._acls:
-            _log.warning("POSIX ACLs of %d files left out: squashfs cannot hold them", self._acls)
+        squashfs.warn_of_acls(self._acls)
 
     def _stream(
         self, layer: Layer, members: Members, first: int, entries: list[Entry], sink: ByteSink
@@ -96,7 +88,7 @@ class LayersSource:
 
     def _write(self, member: Member, path: bytes, members: Members, sink: ByteSink) -> None:
         extents = member.extents
-        if extents is not None and len(extents) > sparse.MAX_STORED_EXTENTS:
+        if extents is not None and len(extents) > squashfs.MAX_EXTENTS:
             member = member._replace(extents=None, stored=member.size)
         sink.write(headers.encode(member, path, self._xattrs(member)))
         if member.extents is extents:
@@ -112,12 +104,8 @@ class LayersSource:
         """What squashfs can hold of them."""
         if not member.xattrs:
             return {}
-        self._acls += any(name.startswith(_ACL) for name in member.xattrs)
-        return {
-            name: value
-            for name, value in member.xattrs.items()
-            if name.startswith(_XATTR_NAMESPACES) and name != _XATTR_LEFT_OUT
-        }
+        self._acls += any(map(squashfs.is_acl, member.xattrs))
+        return {name: value for name, value in member.xattrs.items() if squashfs.holds_xattr(name)}
 
 
 class _Survey:

@@ -2,14 +2,12 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from tarfile import BLOCKSIZE
 
 # (offset, length) of data in a file: ascending, apart, none of them empty.
 Extents = tuple[tuple[int, int], ...]
 
-# What a map in a layer may say; and what tar2sqfs takes, with one for a hole at the end.
+# What a map in a layer may say.
 _MAX_EXTENTS = 1 << 18
-MAX_STORED_EXTENTS = 65535
 _MAX_DIGITS = 20
 
 _PAIR = struct.Struct("12s12s")
@@ -71,16 +69,6 @@ def extents(numbers: Sequence[int], size: int, stored: int) -> Extents | None:
     if last > size or total != stored:
         raise ValueError("a sparse map that does not fit its data")
     return None if stored == size else tuple(found)
-
-
-def encode(data: Extents, size: int) -> bytes:
-    """The map in the pax format 1.0, as it stands before the data."""
-    # The empty extent tells GNU tar, too, of a hole at the end.
-    if not data or sum(data[-1]) < size:
-        data = (*data, (size, 0))
-    numbers = [len(data), *(number for extent in data for number in extent)]
-    text = "".join(f"{number}\n" for number in numbers).encode()
-    return text + bytes(-len(text) % BLOCKSIZE)
 
 
 def _check_count(count: int) -> int:
