@@ -19,7 +19,15 @@ TIMEOUT_S = 1200
 def rows() -> list[Row]:
     """Start and end of a hello, memory, throughput."""
     samples = _samples()
-    return [*_boot(samples["boot"]), *_memory(samples["memory"]), *_streams(samples["streams"])]
+    return [
+        *_boot(samples["boot"], {"first": "exec to first output", "exit": "exec to exit"}),
+        *_boot(
+            samples["entry"],
+            {"launch": "exec to first KVM_RUN", "guest": "from there to first output"},
+        ),
+        *_memory(samples["memory"]),
+        *_streams(samples["streams"]),
+    ]
 
 
 def _samples() -> dict[str, Any]:
@@ -29,6 +37,7 @@ def _samples() -> dict[str, Any]:
         machines.VMLINUX: "vmlinux",
         machines.PEER_INITRAMFS: "peer.cpio",
         machines.STOPWATCH: "stopwatch",
+        machines.WORKLOAD: "workload",
         Path(__file__).parent / "in_host": "bench/in_host",
     }
     command = [
@@ -53,9 +62,8 @@ def _root_image() -> Path:
     return out
 
 
-def _boot(samples: dict[str, dict[str, list[float]]]) -> list[Row]:
+def _boot(samples: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> list[Row]:
     ours = samples.pop("ours")
-    titles = {"first": "exec to first output", "exit": "exec to exit"}
     return [
         of_samples("hello under KVM", title, ours[moment], "ms", (name, theirs[moment]), min)
         for moment, title in titles.items()

@@ -5,8 +5,9 @@ from bench.in_host import contenders
 ROUNDS = 5
 CONTENDERS = {
     "ours": contenders.ours("hello"),
-    "QEMU microvm, initramfs": contenders.qemu_initramfs("hello"),
-    "QEMU microvm, virtio-blk": contenders.qemu_root("hello"),
+    "QEMU microvm, initramfs": contenders.qemu_plain("hello"),
+    "QEMU microvm, lean, initramfs": contenders.qemu_initramfs("hello"),
+    "QEMU microvm, lean, virtio-blk": contenders.qemu_root("hello"),
 }
 
 

@@ -9,14 +9,16 @@ MEMORY_MIB = 512
 KERNEL, INITRAMFS, ROOT = "vmlinux", "peer.cpio", "root.squashfs"
 OURS = "hello.vm"
 
-# QEMU as lean as its options allow: no timer, clock or interrupt controller that the kernel
-# does without under KVM.
 _QEMU = (
     *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-    *("-M", "microvm,acpi=off,pit=off,pic=off,rtc=off", "-accel", "kvm", "-cpu", "host"),
+    *("-accel", "kvm", "-cpu", "host"),
     *("-m", str(MEMORY_MIB), "-kernel", KERNEL, "-initrd", INITRAMFS),
     *("-global", "virtio-mmio.force-legacy=false"),
 )
+_PLAIN_MACHINE = ("-M", "microvm")
+# As lean as QEMU's options allow: no timer, clock or interrupt controller that the kernel does
+# without under KVM.
+_LEAN_MACHINE = ("-M", "microvm,acpi=off,pit=off,pic=off,rtc=off")
 _APPEND = "quiet panic=-1 reboot=t random.trust_cpu=on rdinit=/init"
 _SERIAL = ("-serial", "stdio")
 _DISK = (
@@ -26,7 +28,13 @@ _DISK = (
 _PORT = (
     *("-chardev", "stdio,id=port,signal=off"),
     *("-device", "virtio-serial-device", "-device", "virtserialport,chardev=port,name=port"),
+    *("-machine", "isa-serial=off"),
 )
+
+
+def bare(*words: str) -> list[str]:
+    """The program itself, without any machine."""
+    return ["./workload", *words]
 
 
 def ours(*words: str) -> list[str]:
@@ -34,19 +42,30 @@ def ours(*words: str) -> list[str]:
     return [f"./{OURS}", "--vm-mem", f"{MEMORY_MIB}M", "--vm-accel", "kvm", "--", *words]
 
 
+def qemu_plain(*words: str) -> list[str]:
+    """QEMU's microvm as it comes; otherwise as qemu_initramfs()."""
+    return _qemu((*_PLAIN_MACHINE, *_SERIAL), "PEER_PORT=/dev/ttyS0", words)
+
+
 def qemu_initramfs(*words: str) -> list[str]:
     """QEMU, the program in the initramfs, its standard streams on the serial port."""
-    return _qemu(_SERIAL, "PEER_PORT=/dev/ttyS0", words)
+    return _qemu((*_LEAN_MACHINE, *_SERIAL), "PEER_PORT=/dev/ttyS0", words)
 
 
 def qemu_root(*words: str) -> list[str]:
     """QEMU, the program in the same squashfs as ours, on a virtio disk."""
-    return _qemu((*_SERIAL, *_DISK), "PEER_PORT=/dev/ttyS0 PEER_ROOT=/dev/vda", words)
+    options = (*_LEAN_MACHINE, *_SERIAL, *_DISK)
+    return _qemu(options, "PEER_PORT=/dev/ttyS0 PEER_ROOT=/dev/vda", words)
 
 
 def qemu_port(*words: str) -> list[str]:
     """QEMU, the program in the initramfs, its standard streams on a virtio-serial port."""
-    return _qemu((*_PORT, "-machine", "isa-serial=off"), "PEER_PORT=/dev/vport0p1", words)
+    return _qemu((*_LEAN_MACHINE, *_PORT), "PEER_PORT=/dev/vport0p1", words)
+
+
+def qemu_piped_port(*words: str) -> list[str]:
+    """The same, but the program has pipes, as ours has, and a process between them and the port."""
+    return _qemu((*_LEAN_MACHINE, *_PORT), "PEER_PORT=/dev/vport0p1 PEER_PIPES=1", words)
 
 
 def timed(command: Sequence[str], send: int = 0, receive: int = 0) -> dict[str, Any]:
@@ -62,5 +81,5 @@ def timed(command: Sequence[str], send: int = 0, receive: int = 0) -> dict[str, 
     return seen
 
 
-def _qemu(devices: Sequence[str], settings: str, words: Sequence[str]) -> list[str]:
-    return [*_QEMU, *devices, "-append", f"{_APPEND} {settings} PEER_RUN={','.join(words)}"]
+def _qemu(options: Sequence[str], settings: str, words: Sequence[str]) -> list[str]:
+    return [*_QEMU, *options, "-append", f"{_APPEND} {settings} PEER_RUN={','.join(words)}"]

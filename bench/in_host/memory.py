@@ -8,7 +8,7 @@ from bench.in_host import contenders
 
 CONTENDERS = {
     "ours": contenders.ours("hold"),
-    "QEMU microvm, initramfs": contenders.qemu_initramfs("hold"),
+    "QEMU microvm, lean, initramfs": contenders.qemu_initramfs("hold"),
 }
 _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ ")
 

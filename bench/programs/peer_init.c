@@ -24,6 +24,32 @@ static void run(const char *program, char *words)
 	execv(program, argv);
 }
 
+static void carry(int from, int to)
+{
+	static char buffer[64 << 10];
+	ssize_t size;
+
+	while ((size = read(from, buffer, sizeof(buffer))) > 0)
+		for (ssize_t sent, done = 0; done < size; done += sent)
+			if ((sent = write(to, buffer + done, (size_t)(size - done))) < 0)
+				_exit(1);
+	_exit(0);
+}
+
+/* The standard stream becomes a pipe; a process carries what passes between it and its file. */
+static void put_pipe_before(int standard)
+{
+	int ends[2], mine = standard == STDIN_FILENO ? 1 : 0;
+
+	if (pipe(ends) < 0)
+		return;
+	if (fork() == 0)
+		carry(mine ? standard : ends[0], mine ? ends[1] : standard);
+	dup2(ends[1 - mine], standard);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 _Noreturn void peer_init(void)
 {
 	const char *port = getenv("PEER_PORT"), *root = getenv("PEER_ROOT");
@@ -39,6 +65,10 @@ _Noreturn void peer_init(void)
 		mount(root, "/root", "squashfs", MS_RDONLY, NULL);
 		if (chdir("/root") == 0 && chroot(".") == 0)
 			program = "/workload";
+	}
+	if (getenv("PEER_PIPES")) {
+		put_pipe_before(STDIN_FILENO);
+		put_pipe_before(STDOUT_FILENO);
 	}
 	pid_t child = fork();
 
