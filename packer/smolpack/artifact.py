@@ -209,7 +209,7 @@ def _check_sections(entries: list[layout.Section], table_offset: int) -> tuple[S
         if entry.type not in list(SectionType):
             raise FormatError(f"made by a newer smolpack: unknown section type {entry.type}")
         kind = SectionType(entry.type)
-        name = kind.name.lower()
+        name = kind.label
         if any(kind == section.type for section in sections):
             raise FormatError(f"damaged: there are two {name} sections")
         if entry.size == 0:
@@ -241,7 +241,7 @@ def _check_trees(sections: tuple[Section, ...]) -> None:
             continue
         size = hashtree.tree_size(section.size)
         if section.tree_offset != (filled if size else 0):
-            name = section.type.name.lower()
+            name = section.type.label
             raise FormatError(f"damaged: the hash tree of the {name} section is not in its place")
         filled += size
     if filled != (hashes.size if hashes else 0):
@@ -254,7 +254,7 @@ def _check_padding(file: BinaryIO, sections: tuple[Section, ...]) -> None:
     for section in sections:
         end = section.offset + section.size
         if any(_read_at(file, end, layout.align(end) - end)):
-            name = section.type.name.lower()
+            name = section.type.label
             raise FormatError(f"damaged: the padding behind the {name} section is not zero")
 
 

@@ -53,7 +53,7 @@ def diff(first: Path, second: Path) -> Difference:
         artifact.opened(second) as (other_file, other),
     ):
         differing = tuple(
-            kind.name.lower()
+            kind.label
             for kind in _BOOT
             if sections.read(one_file, one.section(kind))
             != sections.read(other_file, other.section(kind))

@@ -15,7 +15,7 @@ from smolpack.format import SectionType
 from smolpack.listing import xattrs
 
 # A hash tree is no use without its sections, and has no hash of its own to be checked with.
-SECTIONS = tuple(kind.name.lower() for kind in SectionType if kind != SectionType.HASHES)
+SECTIONS = tuple(kind.label for kind in SectionType if kind != SectionType.HASHES)
 
 # What only root can restore.
 LEFT_OUT = "owners, device nodes, extended attributes and set-user-ID bits"
@@ -75,7 +75,7 @@ def extract_section(file: Path, directory: Path, name: str) -> Path:
         directory.mkdir(exist_ok=True)
         outfile.check_target(target)
         with artifact.opened(file) as (packed, contents):
-            found = [section for section in contents.sections if section.type.name.lower() == name]
+            found = [section for section in contents.sections if section.type.label == name]
             if not found:
                 raise OutputError(f"{file} has no {name} section")
             with outfile.replacing(target, _FILE_MODE) as out:

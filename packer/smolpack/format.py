@@ -46,6 +46,11 @@ class SectionType(IntEnum):
     SBOM = 6
     HASHES = 7
 
+    @property
+    def label(self) -> str:
+        """Its name in messages, tables and options."""
+        return self.name.lower()
+
 
 class Encoding(IntEnum):
     """How the frames of a kernel are stored."""

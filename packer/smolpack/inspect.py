@@ -84,7 +84,7 @@ def as_json(info: Info) -> str:
         "tool": info.config.tool,
         "sections": [
             {
-                "type": section.type.name.lower(),
+                "type": section.type.label,
                 "offset": section.offset,
                 "size": section.size,
                 "unpacked_size": info.unpacked_size(section),
@@ -139,7 +139,7 @@ def as_text(info: Info) -> str:
         packing = "" if ratio is None else f"{unpacked:>12} {ratio:>5.0%}"
         root = section.root.hex()[:_SHORT] if any(section.root) else ""
         lines.append(
-            f"{section.type.name.lower():<10} {section.offset:>12} {section.size:>12} "
+            f"{section.type.label:<10} {section.offset:>12} {section.size:>12} "
             f"{packing:>18}  {root}".rstrip()
         )
     return "\n".join(lines)

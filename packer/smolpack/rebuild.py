@@ -80,7 +80,7 @@ def compare(file: Path, rebuilt: Path) -> Comparison:
                     artifact.read_pieces(one_file, left), artifact.read_pieces(other_file, right)
                 )
             sizes = [section.size if section else None for section in (left, right)]
-            results.append(SectionResult(kind.name.lower(), sizes[0], sizes[1], at))
+            results.append(SectionResult(kind.label, sizes[0], sizes[1], at))
         packed, made = (
             _fields(config.read(one_file, one)),
             _fields(config.read(other_file, other)),

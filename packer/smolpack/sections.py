@@ -26,7 +26,7 @@ def copy(file: BinaryIO, section: Section, out: BinaryIO) -> None:
                 rest = rest[out.write(rest) :]
             out.flush()
         except OSError as error:
-            name = section.type.name.lower()
+            name = section.type.label
             raise OutputError(f"cannot write the {name} section: {error.strerror}") from error
 
     _check(section, _each(file, section, put))
@@ -40,7 +40,7 @@ def _each(file: BinaryIO, section: Section, take: Callable[[bytes], object]) -> 
 
 def _check(section: Section, pieces: Iterator[bytes]) -> None:
     if hashtree.build(hashtree.hash_chunks(pieces)).root != section.root:
-        name = section.type.name.lower()
+        name = section.type.label
         raise FormatError(
             f"damaged: the {name} section is not what its table says; see `smolpack verify`"
         )

@@ -74,7 +74,7 @@ class Verification:
         """The first section that is not what it was, and where; None when all are."""
         for result in self.sections:
             if result.damage is not None:
-                name = result.section.type.name.lower()
+                name = result.section.type.label
                 return f"damaged: the {name} section is not what it was at offset {result.damage}"
         return None
 
@@ -167,7 +167,7 @@ def as_text(path: Path, verification: Verification) -> str:
     for result in verification.sections:
         state = "intact" if result.damage is None else f"damaged at offset {result.damage}"
         section = result.section
-        name = section.type.name.lower()
+        name = section.type.label
         lines.append(f"{name:<10} {section.offset:>12} {section.size:>12}  {state}")
     signatures = [describe(signature) for signature in verification.signatures]
     lines += [f"signature  {text}" for text in signatures or ["none: unsigned"]]
@@ -207,7 +207,7 @@ def as_json(path: Path, verification: Verification, refusal: str | None) -> str:
         "intact": verification.defect is None,
         "sections": [
             {
-                "type": result.section.type.name.lower(),
+                "type": result.section.type.label,
                 "offset": result.section.offset,
                 "size": result.section.size,
                 "root": result.section.root.hex(),
