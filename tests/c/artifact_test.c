@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "fake_artifact.h"
+#include "next_random.h"
 
 #define PAGE		FAKE_PAGE
 #define SECTIONS	FAKE_SECTIONS
@@ -334,17 +335,6 @@ static void test_config_defects(void)
 	config_refused("a=b\0c", 6, "not key=value");
 	config_refused("=b", 3, "not key=value");
 	config_refused("a=b\0", 5, "not key=value");
-}
-
-/* The same sequence in every run. */
-static uint32_t next_random(void)
-{
-	static uint32_t state = 2463534242u;
-
-	state ^= state << 13;
-	state ^= state >> 17;
-	state ^= state << 5;
-	return state;
 }
 
 /* Whatever is accepted keeps inside the file. */

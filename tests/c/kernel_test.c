@@ -7,6 +7,7 @@
 #include "check.h"
 #include "fake_tree.h"
 #include "kernel.h"
+#include "next_random.h"
 
 #define FRAMES		4
 #define FRAME_SIZE	5000u
@@ -218,16 +219,6 @@ static void test_bytes_that_were_not_packed(void)
 		}
 		((uint8_t *)&section)[at] ^= 1;
 	}
-}
-
-static uint32_t next_random(void)
-{
-	static uint32_t state = 2463534242u;
-
-	state ^= state << 13;
-	state ^= state >> 17;
-	state ^= state << 5;
-	return state;
 }
 
 /* What opens inflates inside the image or says that it is damaged; the sanitizers look on. */

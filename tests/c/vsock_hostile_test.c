@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "fake_guest.h"
+#include "next_random.h"
 
 #define PORT		1024u
 #define OTHER_PORT	1025u
@@ -231,16 +232,6 @@ static void test_data_after_the_end(void)
 	CHECK_INT(host.closed, 1);
 	CHECK_INT(guest_receive(&guest), OP_RST);
 	guest_close(&guest);
-}
-
-static uint32_t next_random(void)
-{
-	static uint32_t state = 2463534242u;
-
-	state ^= state << 13;
-	state ^= state >> 17;
-	state ^= state << 5;
-	return state;
 }
 
 /* Never more under way than was promised, never more connections than there are. */
