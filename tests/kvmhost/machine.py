@@ -19,11 +19,7 @@ from kvmhost.image import Image
 BOOT_ATTEMPTS = 4
 BOOT_SECONDS = 60.0
 CONSOLE_LINES = 30
-# What guards against speculation costs a fifth of every way into the kernel and into guests.
-KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 tsc=reliable cryptomgr.notests mitigations=off"
-# MiB for translated code. Memory that held a guest's code, which dies with the guest, takes up to
-# a hundred times as long to fill again while translations of it are kept.
-TRANSLATIONS_MIB = 64
+KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 tsc=reliable cryptomgr.notests"
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,7 @@ class Machine:
             # QEMU must not outlive this process, however it ends.
             *("setpriv", "--pdeathsig", "KILL"),
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
-            *("-display", "none", "-M", "q35"),
-            *("-accel", f"tcg,thread=multi,tb-size={TRANSLATIONS_MIB}"),
+            *("-display", "none", "-M", "q35", "-accel", "tcg,thread=multi"),
             # Emulation copies byte by byte where kernels trust "fast string" features, and takes
             # three times as long for hashes with AVX2 as without: the opposite of what these
             # mean on a processor.
