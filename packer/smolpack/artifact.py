@@ -223,7 +223,7 @@ def _check_sections(entries: list[layout.Section], table_offset: int) -> tuple[S
     required = set(SectionType) - {SectionType.SBOM, SectionType.HASHES}
     missing = sorted(required - {section.type for section in sections})
     if missing:
-        raise FormatError(f"damaged: there is no {missing[0].name.lower()} section")
+        raise FormatError(f"damaged: there is no {missing[0].label} section")
     if sections[0].type != SectionType.LAUNCHER:
         raise FormatError("damaged: the launcher is not at the start of the file")
     if layout.align(end) != table_offset:

@@ -47,7 +47,7 @@ class Assets:
 
 def find(arch: layout.Arch, root: Path | None = None) -> Assets:
     """The assets of `arch`; raises AssetsError, naming what is missing and how to build it."""
-    directory = (root or ROOT) / arch.name.lower()
+    directory = (root or ROOT) / arch.label
     try:
         version, config = _description(directory / "kernel.json", _kernel)
         return Assets(
@@ -62,7 +62,7 @@ def find(arch: layout.Arch, root: Path | None = None) -> Assets:
     except OSError as error:
         raise AssetsError(
             f"{error.filename}: {error.strerror}; build launcher, initramfs and kernel for "
-            f"{arch.name.lower()} with `make assets`"
+            f"{arch.label} with `make assets`"
         ) from error
 
 

@@ -28,14 +28,21 @@ TRAILER_MAGIC = b"\x8aSMOLVM\n"
 TABLE_MAGIC = b"\x8aSMOLTB\n"
 
 
-class Arch(IntEnum):
+class _Labelled(IntEnum):
+    @property
+    def label(self) -> str:
+        """Its name in messages, tables, options and paths."""
+        return self.name.lower()
+
+
+class Arch(_Labelled):
     """The guest's (and so the launcher's) instruction set."""
 
     X86_64 = 1
     AARCH64 = 2
 
 
-class SectionType(IntEnum):
+class SectionType(_Labelled):
     """What a section holds; each stands in a file at most once."""
 
     LAUNCHER = 1
@@ -46,13 +53,8 @@ class SectionType(IntEnum):
     SBOM = 6
     HASHES = 7
 
-    @property
-    def label(self) -> str:
-        """Its name in messages, tables and options."""
-        return self.name.lower()
 
-
-class Encoding(IntEnum):
+class Encoding(_Labelled):
     """How the frames of a kernel are stored."""
 
     RAW = 0

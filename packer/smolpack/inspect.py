@@ -56,7 +56,7 @@ def as_json(info: Info) -> str:
     fields: dict[str, Any] = {
         "file": str(info.path),
         "format_version": layout.VERSION,
-        "arch": info.artifact.arch.name.lower(),
+        "arch": info.artifact.arch.label,
         "size": info.artifact.file_size,
         "name": run.name,
         "entrypoint": run.entrypoint,
@@ -105,7 +105,7 @@ def as_text(info: Info) -> str:
     rows: list[tuple[str, str | None]] = [
         ("file", f"{info.path}, {size} bytes ({_mebibytes(size)})"),
         ("name", run.name),
-        ("architecture", info.artifact.arch.name.lower()),
+        ("architecture", info.artifact.arch.label),
         ("kernel", info.config.kernel_version or "unknown"),
         ("", info.config.kernel_config and f"config sha256 {info.config.kernel_config}"),
         ("entrypoint", _words(run.entrypoint)),

@@ -226,9 +226,7 @@ def _main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the kernel section")
     parser.add_argument("--config", type=Path, help="the .config it was built with")
     parser.add_argument("--frames", type=int, default=DEFAULT_FRAMES)
-    parser.add_argument(
-        "--encoding", choices=[e.name.lower() for e in layout.Encoding], default="zstd"
-    )
+    parser.add_argument("--encoding", choices=[e.label for e in layout.Encoding], default="zstd")
     options = parser.parse_args()
     if not 1 <= options.frames <= layout.MAX_FRAMES:
         parser.error(f"--frames: 1 to {layout.MAX_FRAMES}")
@@ -237,7 +235,7 @@ def _main() -> None:
     except SmolpackError as error:
         sys.exit(f"smolpack.kernel: error: {error}")
     section = encode(image, options.frames, layout.Encoding[options.encoding.upper()])
-    about = {"arch": image.arch.name.lower(), "version": image.version}
+    about = {"arch": image.arch.label, "version": image.version}
     if options.config is not None:
         about["config_sha256"] = hashlib.sha256(options.config.read_bytes()).hexdigest()
     options.out.write_bytes(section)
