@@ -20,8 +20,8 @@ def rows() -> list[Row]:
     """Start and end of a hello, memory, throughput."""
     samples = _samples()
     return [
-        *_boot(samples["boot"], {"first": "exec to first output", "exit": "exec to exit"}),
-        *_boot(
+        *_hello(samples["boot"], {"first": "exec to first output", "exit": "exec to exit"}),
+        *_hello(
             samples["entry"],
             {"launch": "exec to first KVM_RUN", "guest": "from there to first output"},
         ),
@@ -62,7 +62,7 @@ def _root_image() -> Path:
     return out
 
 
-def _boot(samples: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> list[Row]:
+def _hello(samples: dict[str, dict[str, list[float]]], titles: dict[str, str]) -> list[Row]:
     ours = samples.pop("ours")
     return [
         of_samples("hello under KVM", title, ours[moment], "ms", (name, theirs[moment]), min)

@@ -24,7 +24,7 @@ static void run(const char *program, char *words)
 	execv(program, argv);
 }
 
-static void carry(int from, int to)
+static _Noreturn void carry(int from, int to)
 {
 	static char buffer[64 << 10];
 	ssize_t size;
@@ -36,16 +36,23 @@ static void carry(int from, int to)
 	_exit(0);
 }
 
-/* The standard stream becomes a pipe; a process carries what passes between it and its file. */
+/*
+ * The standard stream becomes a pipe; a process carries what passes between it and its file.
+ * A pipe's ends are numbered as the streams are: 0 is read from, 1 is written to.
+ */
 static void put_pipe_before(int standard)
 {
-	int ends[2], mine = standard == STDIN_FILENO ? 1 : 0;
+	int ends[2];
 
 	if (pipe(ends) < 0)
 		return;
-	if (fork() == 0)
-		carry(mine ? standard : ends[0], mine ? ends[1] : standard);
-	dup2(ends[1 - mine], standard);
+	if (fork() == 0) {
+		if (standard == STDIN_FILENO)
+			carry(standard, ends[1]);
+		else
+			carry(ends[0], standard);
+	}
+	dup2(ends[standard], standard);
 	close(ends[0]);
 	close(ends[1]);
 }
